@@ -1,0 +1,249 @@
+"""Send one job and find out what became of it, so that no label is lost and none comes out twice (R35)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+
+from printers import status
+from printers.errors import PrinterOffline
+from printers.transport import Transport, open_printer, reports
+
+CONNECT_S = 2.0
+ANSWER_S = 3.0
+# A label takes a second or two; a long address list on a cold head takes more.
+PRINTING_S = 12.0
+PRINTING_EACH_S = 4.0
+# Twice the same answer with this much time between: nothing is on its way through the printer's buffers.
+SETTLE_S = 1.0
+RECONNECT_TRIES = 3
+_POLL_S = 0.05
+# The printer measures gap to gap; media a size apart differ by 20 mm and more.
+_MEDIA_TOLERANCE = 0.05
+
+
+class State(StrEnum):
+    """What is known of a job after a try."""
+
+    PRINTED = "printed"
+    WAITING = "waiting"
+    HELD = "held"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of one try.
+
+    printed: on paper. waiting: nothing of it is in the printer, safe to try again.
+    held: inside the printer, which will print it; do not send again. unknown: ask a person.
+    `base` and `after` are odometer readings in labels.
+    """
+
+    state: State
+    reason: str = ""
+    base: int | None = None
+    after: int | None = None
+    bytes_sent: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _Try:
+    """What is known so far of one try."""
+
+    uri: str
+    copies: int
+    base: int | None
+    began: float
+    bytes_sent: int = 0
+
+    def ends(self, state: State, reason: str = "", after: int | None = None) -> Outcome:
+        seconds = round(time.monotonic() - self.began, 3)
+        return Outcome(state, reason, self.base, after, self.bytes_sent, seconds)
+
+
+def deliver(
+    uri: str,
+    job: bytes,
+    copies: int = 1,
+    expect_length_dots: int | None = None,
+    answers: bool = True,
+    trust: bool = False,
+    connect_s: float = CONNECT_S,
+    answer_s: float = ANSWER_S,
+    printing_s: float = PRINTING_S,
+    settle_s: float = SETTLE_S,
+) -> Outcome:
+    """Print a job of `copies` labels once. Times in seconds, lengths in dots. Never raises PrinterOffline.
+
+    `answers` is False for a network printer known to have no way back; `trust` then takes "sent" for
+    "printed", and does so too where a printer answers but counts no labels.
+    """
+    this = _Try(uri, copies, None, time.monotonic())
+    try:
+        printer = open_printer(uri, connect_s)
+    except PrinterOffline as error:
+        return this.ends(State.WAITING, error.reason)
+    with printer:
+        if not (reports(uri) and answers):
+            return _send_blind(this, printer, job, trust)
+        try:
+            reason = _not_ready(printer, expect_length_dots, answer_s)
+            if reason:
+                return this.ends(State.WAITING, reason)
+            this.base = status.odometer(printer, answer_s)
+        except PrinterOffline as error:
+            return this.ends(State.WAITING, error.reason)
+        if this.base is None and not trust:
+            # Without the count there would be no proof afterwards.
+            return this.ends(State.WAITING, "no_odometer")
+        try:
+            printer.send(job)
+        except PrinterOffline as error:
+            this.bytes_sent = printer.bytes_sent
+            if not this.bytes_sent:
+                return this.ends(State.WAITING, error.reason)
+            printer.close()
+            return _after_break(this, error.reason, connect_s, answer_s, settle_s)
+        this.bytes_sent = printer.bytes_sent
+        try:
+            seen = _watch(this, printer, answer_s, printing_s + PRINTING_EACH_S * (copies - 1))
+        except PrinterOffline as error:
+            seen = this.ends(State.UNKNOWN, error.reason)
+    if seen.state is State.UNKNOWN and seen.reason in ("reset", "no_answer"):
+        return _after_break(this, seen.reason, connect_s, answer_s, settle_s)
+    return seen
+
+
+def check_later(
+    uri: str,
+    base_odometer: int | None,
+    copies: int = 1,
+    connect_s: float = CONNECT_S,
+    answer_s: float = ANSWER_S,
+    settle_s: float = SETTLE_S,
+) -> Outcome:
+    """Look again at a job that ended held or unknown, without sending anything of it.
+
+    Ends `waiting` (with reason "lost") only where the printer is sound and empty and counted no label more.
+    """
+    this = _Try(uri, copies, base_odometer, time.monotonic())
+    if not reports(uri):
+        return this.ends(State.UNKNOWN, "no_answer")
+    return _look(this, "lost", connect_s, answer_s, settle_s)
+
+
+def _send_blind(this: _Try, printer: Transport, job: bytes, trust: bool) -> Outcome:
+    try:
+        printer.send(job)
+    except PrinterOffline as error:
+        this.bytes_sent = printer.bytes_sent
+        return this.ends(State.UNKNOWN if this.bytes_sent else State.WAITING, error.reason)
+    this.bytes_sent = printer.bytes_sent
+    if trust or not reports(this.uri):
+        return this.ends(State.PRINTED)
+    return this.ends(State.UNKNOWN, "no_answer")
+
+
+def _not_ready(printer: Transport, expect_length_dots: int | None, answer_s: float) -> str:
+    """Why not one byte should go now, in one word; empty when all is well."""
+    now = status.host_status(printer, answer_s)
+    if now is None:
+        # With paper out or the head open many printers keep silent on ~HS, but name the fault on ~HQES.
+        faults = status.errors(printer, answer_s)
+        return min(faults) if faults else "no_answer"
+    if now.fault:
+        return now.fault
+    if now.partial_format:
+        return "partial_job"
+    if not now.idle:
+        return "busy"
+    if expect_length_dots and now.label_length_dots:
+        off = abs(now.label_length_dots - expect_length_dots)
+        return "wrong_media" if off > expect_length_dots * _MEDIA_TOLERANCE else ""
+    return ""
+
+
+def _watch(this: _Try, printer: Transport, answer_s: float, printing_s: float) -> Outcome:
+    """Ask on the same connection until the labels are out. Raises PrinterOffline."""
+    ends = time.monotonic() + printing_s
+    pause = _POLL_S
+    while True:
+        now = status.host_status(printer, answer_s)
+        if now is None:
+            return this.ends(State.UNKNOWN, "no_answer")
+        count = status.odometer(printer, answer_s) if this.base is not None else None
+        if this.base is not None and count is None:
+            return this.ends(State.UNKNOWN, "no_answer")
+        out = count is None or this.base is None or count >= this.base + this.copies
+        if now.idle and out and (count is not None or not now.fault):
+            return this.ends(State.PRINTED, after=count)
+        if now.fault:
+            return this.ends(State.HELD, now.fault, count)
+        if time.monotonic() >= ends:
+            if not now.idle:
+                return this.ends(State.HELD, "busy", count)
+            # Empty, sound, and fewer labels than asked for: nobody knows where the job went.
+            return this.ends(State.UNKNOWN, "not_printed" if count == this.base else "part_printed", count)
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.5)
+
+
+def _after_break(this: _Try, reason: str, connect_s: float, answer_s: float, settle_s: float) -> Outcome:
+    """The line was cut with bytes on the way: the odometer tells, if the printer comes back."""
+    seen = this.ends(State.UNKNOWN, reason)
+    for _ in range(RECONNECT_TRIES):
+        seen = _look(this, reason, connect_s, answer_s, settle_s)
+        if seen.state is not State.UNKNOWN or seen.reason != "offline":
+            break
+        time.sleep(settle_s)
+    if seen.state is State.UNKNOWN and seen.reason in ("offline", "reset", "no_answer"):
+        return this.ends(State.UNKNOWN, reason, seen.after)
+    return seen
+
+
+def _look(this: _Try, lost: str, connect_s: float, answer_s: float, settle_s: float) -> Outcome:
+    """Judge a job by status and odometer on a new connection. `lost` names a job proven not printed."""
+    ends = time.monotonic() + PRINTING_S
+    quiet_before: int | None = None
+    try:
+        with open_printer(this.uri, connect_s) as printer:
+            while True:
+                now = status.host_status(printer, answer_s)
+                if now is None:
+                    faults = status.errors(printer, answer_s)
+                    return this.ends(State.UNKNOWN, min(faults) if faults else "no_answer")
+                count = status.odometer(printer, answer_s)
+                if this.base is None or count is None:
+                    return this.ends(State.UNKNOWN, "no_odometer", count)
+                seen = _judge(this, now, this.base, count)
+                if seen is not None:
+                    return seen
+                if now.idle and quiet_before == count:
+                    # Twice empty with the same count: what was lost stays lost.
+                    if count == this.base:
+                        return this.ends(State.WAITING, lost, count)
+                    return this.ends(State.UNKNOWN, "part_printed", count)
+                if not now.idle and time.monotonic() >= ends:
+                    return this.ends(State.HELD, "busy", count)
+                quiet_before = count if now.idle else None
+                time.sleep(settle_s)
+    except PrinterOffline as error:
+        return this.ends(State.UNKNOWN, error.reason)
+
+
+def _judge(this: _Try, now: status.Status, base: int, count: int) -> Outcome | None:
+    """What one look proves; None when another one is needed."""
+    if count < base:
+        return this.ends(State.UNKNOWN, "other_printer", count)
+    if count > base + this.copies:
+        return this.ends(State.UNKNOWN, "other_labels", count)
+    if count == base + this.copies and now.idle:
+        return this.ends(State.PRINTED, after=count)
+    if now.fault:
+        return this.ends(State.HELD, now.fault, count)
+    if now.partial_format:
+        return this.ends(State.UNKNOWN, "partial_job", count)
+    return None
