@@ -1,0 +1,183 @@
+"""Shops, orders 订单, the waves 波次 they are released in, pick tasks 拣货 and shortages 缺货."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from wms.models.base import Base, InWarehouse, state_column, within
+from wms.models.people import SmallId
+
+
+class Shop(Base):
+    """A shop 店铺 whose orders we ship; ``connector`` names the file in wms/connectors that speaks to it."""
+
+    __tablename__ = "shop"
+    id: Mapped[int] = mapped_column(SmallId, primary_key=True)
+    warehouse_id: Mapped[int] = mapped_column(ForeignKey("warehouse.id"))
+    code: Mapped[str] = mapped_column(String(32), unique=True)
+    name: Mapped[str] = mapped_column(String(120))
+    connector: Mapped[str] = mapped_column(String(24), default="csv")
+    settings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    carrier_id: Mapped[int | None] = mapped_column(ForeignKey("carrier.id"))
+    active: Mapped[bool] = mapped_column(default=True)
+
+
+class OrderState(enum.StrEnum):
+    HELD = "held"
+    READY = "ready"
+    RELEASED = "released"
+    PICKING = "picking"
+    PICKED = "picked"
+    PACKING = "packing"
+    PACKED = "packed"
+    SHIPPED = "shipped"
+    ACKNOWLEDGED = "acknowledged"
+    SHORT = "short"
+    CANCELLED = "cancelled"
+
+
+class Order(InWarehouse, Base):
+    """One order of one shop. The recipient is kept as the shop gives it (masked or ciphertext too)."""
+
+    __tablename__ = "sales_order"
+    __table_args__ = (
+        UniqueConstraint("warehouse_id", "shop_id", "shop_order_no"),
+        *within("wave", "wave_id"),
+        Index("ix_sales_order_state", "warehouse_id", "state", "ship_by"),
+        Index("ix_sales_order_no", "warehouse_id", "shop_order_no"),
+    )
+    shop_id: Mapped[int] = mapped_column(ForeignKey("shop.id"))
+    shop_order_no: Mapped[str] = mapped_column(String(64))
+    state: Mapped[OrderState] = state_column(OrderState)
+    hold_reason: Mapped[str] = mapped_column(String(200), default="")
+    hold_facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    cancel_asked: Mapped[bool] = mapped_column(default=False)
+    wave_id: Mapped[int | None]
+    carrier_id: Mapped[int | None] = mapped_column(ForeignKey("carrier.id"))
+    ordered_at: Mapped[datetime | None]
+    ship_by: Mapped[datetime | None]
+    taken_in_at: Mapped[datetime]
+    shipped_at: Mapped[datetime | None]
+    recipient: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    buyer_note: Mapped[str] = mapped_column(Text, default="")
+    seller_memo: Mapped[str] = mapped_column(Text, default="")
+    goods_sha256: Mapped[str] = mapped_column(String(64), default="")
+    # What the shop sent, word for word: kept for people who ask, never read on a scan's way.
+    raw: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict, deferred=True)
+
+
+class LineKind(enum.StrEnum):
+    GOODS = "goods"
+    SERVICE = "service"
+
+
+class OrderLine(InWarehouse, Base):
+    """``wanted`` = qty − cancelled_qty pieces are to be shipped. Money in minor units (R7)."""
+
+    __tablename__ = "order_line"
+    __table_args__ = (
+        *within("sales_order", "order_id"),
+        UniqueConstraint("warehouse_id", "order_id", "line_ref"),
+        CheckConstraint("qty > 0", name="qty"),
+        CheckConstraint("cancelled_qty >= 0 AND cancelled_qty <= qty", name="cancelled"),
+        CheckConstraint("shipped_qty >= 0 AND shipped_qty <= qty - cancelled_qty", name="shipped"),
+        Index("ix_order_line_item", "warehouse_id", "item_id"),
+    )
+    order_id: Mapped[int]
+    line_ref: Mapped[str] = mapped_column(String(96))
+    kind: Mapped[LineKind] = state_column(LineKind, default=LineKind.GOODS)
+    sku: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(200), default="")
+    item_id: Mapped[int | None] = mapped_column(ForeignKey("item.id"))
+    qty: Mapped[int]
+    cancelled_qty: Mapped[int] = mapped_column(default=0)
+    shipped_qty: Mapped[int] = mapped_column(default=0)
+    price_minor: Mapped[int] = mapped_column(default=0)
+
+    @property
+    def wanted(self) -> int:
+        return self.qty - self.cancelled_qty
+
+
+class WaveState(enum.StrEnum):
+    OPEN = "open"
+    RELEASED = "released"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+class Wave(InWarehouse, Base):
+    __tablename__ = "wave"
+    __table_args__ = (UniqueConstraint("warehouse_id", "code"),)
+    code: Mapped[str] = mapped_column(String(32))
+    state: Mapped[WaveState] = state_column(WaveState)
+    released_at: Mapped[datetime]
+
+
+class PickStep(enum.StrEnum):
+    WAITING = "waiting"
+    SCAN_TOTE = "scan_tote"
+    SCAN_LOCATION = "scan_location"
+    SCAN_ITEM = "scan_item"
+    STOPPED = "stopped"
+    DONE = "done"
+
+
+class PickTask(InWarehouse, Base):
+    """One order to be picked into totes by one worker (R23).
+
+    What is still to pick is not stored here: it is the order's allocations on shelves (R3).
+    """
+
+    __tablename__ = "pick_task"
+    __table_args__ = (
+        *within("sales_order", "order_id"),
+        *within("wave", "wave_id"),
+        *within("location", "tote_id", "location_id"),
+        *within("operator", "operator_id"),
+        Index("ix_pick_task_step", "warehouse_id", "step", "ship_by"),
+        Index("ix_pick_task_operator", "warehouse_id", "operator_id", "step"),
+        Index("ix_pick_task_order", "warehouse_id", "order_id"),
+    )
+    order_id: Mapped[int]
+    wave_id: Mapped[int]
+    ship_by: Mapped[datetime | None]
+    step: Mapped[PickStep] = state_column(PickStep, default=PickStep.WAITING)
+    operator_id: Mapped[int | None]
+    claimed_at: Mapped[datetime | None]
+    seen_at: Mapped[datetime | None]
+    tote_id: Mapped[int | None]
+    location_id: Mapped[int | None]
+    last_move_id: Mapped[int | None]
+    done_at: Mapped[datetime | None]
+
+
+class ShortageState(enum.StrEnum):
+    OPEN = "open"
+    RESOLVED = "resolved"
+
+
+class Shortage(InWarehouse, Base):
+    """R22: pieces an order wants and nobody can find, until a supervisor decides."""
+
+    __tablename__ = "shortage"
+    __table_args__ = (
+        *within("sales_order", "order_id"),
+        *within("order_line", "order_line_id"),
+        CheckConstraint("qty > 0", name="qty"),
+        Index("ix_shortage_state", "warehouse_id", "state"),
+    )
+    order_id: Mapped[int]
+    order_line_id: Mapped[int]
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"))
+    location_id: Mapped[int | None]
+    qty: Mapped[int] = mapped_column(Integer)
+    reason: Mapped[str] = mapped_column(String(40))
+    state: Mapped[ShortageState] = state_column(ShortageState, default=ShortageState.OPEN)
+    at: Mapped[datetime]
+    decision: Mapped[str] = mapped_column(String(40), default="")

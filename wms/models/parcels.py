@@ -1,0 +1,202 @@
+"""Carriers 快递公司, waybills 面单, parcels 包裹, manifests 交接单 and the pushes 回传 that follow."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from wms.models.base import Base, InWarehouse, state_column, within
+from wms.models.people import SmallId
+
+
+class Carrier(Base):
+    __tablename__ = "carrier"
+    id: Mapped[int] = mapped_column(SmallId, primary_key=True)
+    code: Mapped[str] = mapped_column(String(24), unique=True)
+    name: Mapped[str] = mapped_column(String(80))
+    label_size: Mapped[str] = mapped_column(String(16), default="100x150")
+    number_hint: Mapped[str] = mapped_column(String(80), default="")
+
+
+class WaybillRange(Base):
+    """Numbers bought from or agreed with a carrier, handed out one by one."""
+
+    __tablename__ = "waybill_range"
+    __table_args__ = (
+        CheckConstraint("next_no <= last_no + 1", name="inside"),
+        CheckConstraint("digits BETWEEN 1 AND 18", name="digits"),
+    )
+    id: Mapped[int] = mapped_column(SmallId, primary_key=True)
+    warehouse_id: Mapped[int] = mapped_column(ForeignKey("warehouse.id"))
+    carrier_id: Mapped[int] = mapped_column(ForeignKey("carrier.id"))
+    prefix: Mapped[str] = mapped_column(String(16))
+    digits: Mapped[int] = mapped_column(Integer)
+    next_no: Mapped[int]
+    last_no: Mapped[int]
+
+
+class ParcelState(enum.StrEnum):
+    OPEN = "open"
+    VERIFIED = "verified"
+    LABELLED = "labelled"
+    HANDED_OVER = "handed_over"
+    ACKNOWLEDGED = "acknowledged"
+    VOID = "void"
+
+
+class Parcel(InWarehouse, Base):
+    """``code`` is also the container its goods stand in on the books until hand-over (R6). Weights in grams."""
+
+    __tablename__ = "parcel"
+    __table_args__ = (
+        *within("sales_order", "order_id"),
+        *within("location", "location_id"),
+        *within("manifest", "manifest_id"),
+        *within("operator", "operator_id"),
+        UniqueConstraint("warehouse_id", "code"),
+        CheckConstraint("weight_g IS NULL OR weight_g > 0", name="weight"),
+        Index("ix_parcel_order", "warehouse_id", "order_id"),
+        Index("ix_parcel_state", "warehouse_id", "state"),
+        Index("ix_parcel_operator", "warehouse_id", "operator_id", "state"),
+        # One order is packed at one bench at a time.
+        Index(
+            "uq_parcel_one_open",
+            "warehouse_id",
+            "order_id",
+            unique=True,
+            sqlite_where=text("state IN ('open', 'verified')"),
+            postgresql_where=text("state IN ('open', 'verified')"),
+        ),
+    )
+    code: Mapped[str] = mapped_column(String(32))
+    order_id: Mapped[int]
+    carrier_id: Mapped[int] = mapped_column(ForeignKey("carrier.id"))
+    state: Mapped[ParcelState] = state_column(ParcelState, default=ParcelState.OPEN)
+    operator_id: Mapped[int]
+    station_id: Mapped[int | None]
+    location_id: Mapped[int]
+    manifest_id: Mapped[int | None]
+    weight_g: Mapped[int | None] = mapped_column(Integer)
+    opened_at: Mapped[datetime]
+    labelled_at: Mapped[datetime | None]
+    handed_over_at: Mapped[datetime | None]
+    last_move_id: Mapped[int | None]
+
+
+class ParcelLine(InWarehouse, Base):
+    """R31: the pieces each parcel holds."""
+
+    __tablename__ = "parcel_line"
+    __table_args__ = (
+        *within("parcel", "parcel_id"),
+        *within("order_line", "order_line_id"),
+        UniqueConstraint("warehouse_id", "parcel_id", "order_line_id", "lot"),
+        CheckConstraint("qty >= 0", name="qty"),
+    )
+    parcel_id: Mapped[int]
+    order_line_id: Mapped[int]
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"))
+    lot: Mapped[str] = mapped_column(String(40), default="")
+    qty: Mapped[int] = mapped_column(Integer)
+
+
+class WaybillState(enum.StrEnum):
+    LIVE = "live"
+    VOID = "void"
+
+
+class Waybill(InWarehouse, Base):
+    """R31–R33: one live number a parcel, and a number is never used twice."""
+
+    __tablename__ = "waybill"
+    __table_args__ = (
+        *within("parcel", "parcel_id"),
+        UniqueConstraint("carrier_id", "number"),
+        Index(
+            "uq_waybill_one_live",
+            "warehouse_id",
+            "parcel_id",
+            unique=True,
+            sqlite_where=text("state = 'live'"),
+            postgresql_where=text("state = 'live'"),
+        ),
+        Index("ix_waybill_number", "warehouse_id", "number"),
+    )
+    carrier_id: Mapped[int] = mapped_column(ForeignKey("carrier.id"))
+    number: Mapped[str] = mapped_column(String(40))
+    parcel_id: Mapped[int]
+    state: Mapped[WaybillState] = state_column(WaybillState, default=WaybillState.LIVE)
+    at: Mapped[datetime]
+
+
+class ManifestState(enum.StrEnum):
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Manifest(InWarehouse, Base):
+    __tablename__ = "manifest"
+    __table_args__ = (
+        UniqueConstraint("warehouse_id", "code"),
+        Index(
+            "uq_manifest_one_open",
+            "warehouse_id",
+            "carrier_id",
+            unique=True,
+            sqlite_where=text("state = 'open'"),
+            postgresql_where=text("state = 'open'"),
+        ),
+    )
+    code: Mapped[str] = mapped_column(String(32))
+    carrier_id: Mapped[int] = mapped_column(ForeignKey("carrier.id"))
+    state: Mapped[ManifestState] = state_column(ManifestState, default=ManifestState.OPEN)
+    opened_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    parcels: Mapped[int] = mapped_column(Integer, default=0)
+    weight_g: Mapped[int] = mapped_column(default=0)
+
+
+class PushState(enum.StrEnum):
+    PENDING = "pending"
+    SENDING = "sending"
+    RETRY = "retry"
+    ACKNOWLEDGED = "acknowledged"
+    CONFLICT = "conflict"
+    DEAD = "dead"
+
+
+class Push(InWarehouse, Base):
+    """R37: the outbox. One row a parcel, written in the transaction that shipped it."""
+
+    __tablename__ = "push"
+    __table_args__ = (
+        *within("parcel", "parcel_id"),
+        *within("sales_order", "order_id"),
+        UniqueConstraint("warehouse_id", "parcel_id"),
+        Index("ix_push_state", "warehouse_id", "state", "next_at"),
+    )
+    shop_id: Mapped[int] = mapped_column(ForeignKey("shop.id"))
+    order_id: Mapped[int]
+    parcel_id: Mapped[int]
+    state: Mapped[PushState] = state_column(PushState, default=PushState.PENDING)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    next_at: Mapped[datetime]
+    leased_until: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    acknowledged_at: Mapped[datetime | None]
+    reason: Mapped[str] = mapped_column(Text, default="")
+    evidence: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)

@@ -1,0 +1,110 @@
+"""Stations, printers and the print queue 打印 (R35)."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, Index, Integer, LargeBinary, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from wms.models.base import Base, InWarehouse, state_column, within
+
+
+class Printer(InWarehouse, Base):
+    """An address (tcp://host:9100, file:///folder, memory://name), the media loaded (mm) and its dots per inch."""
+
+    __tablename__ = "printer"
+    __table_args__ = (UniqueConstraint("warehouse_id", "code"),)
+    code: Mapped[str] = mapped_column(String(32))
+    name: Mapped[str] = mapped_column(String(80))
+    uri: Mapped[str] = mapped_column(String(200))
+    dpi: Mapped[int] = mapped_column(Integer, default=203)
+    width_mm: Mapped[int] = mapped_column(Integer, default=100)
+    height_mm: Mapped[int] = mapped_column(Integer, default=150)
+    answers: Mapped[bool] = mapped_column(default=True)
+    paused: Mapped[bool] = mapped_column(default=False)
+    state: Mapped[str] = mapped_column(String(24), default="unknown")
+    seen_at: Mapped[datetime | None]
+    leased_until: Mapped[datetime | None]
+    leased_by: Mapped[str] = mapped_column(String(40), default="")
+
+
+class Station(InWarehouse, Base):
+    """A packing bench, known by its code label S-…; each kind of label has its printer."""
+
+    __tablename__ = "station"
+    __table_args__ = (
+        UniqueConstraint("warehouse_id", "code"),
+        *within("printer", "waybill_printer_id", "label_printer_id"),
+    )
+    code: Mapped[str] = mapped_column(String(32))
+    name: Mapped[str] = mapped_column(String(80))
+    waybill_printer_id: Mapped[int | None]
+    label_printer_id: Mapped[int | None]
+
+
+class PrintState(enum.StrEnum):
+    QUEUED = "queued"
+    WAITING = "waiting"
+    SENDING = "sending"
+    HELD = "held"
+    PRINTED = "printed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class PrintJob(InWarehouse, Base):
+    """One document, its bytes kept (R33: a reprint is the same bytes). ``once`` makes a second queueing harmless."""
+
+    __tablename__ = "print_job"
+    __table_args__ = (
+        *within("printer", "printer_id"),
+        *within("print_job", "reprint_of_id"),
+        UniqueConstraint("warehouse_id", "once"),
+        CheckConstraint("copies BETWEEN 1 AND 500", name="copies"),
+        Index("ix_print_job_queue", "warehouse_id", "printer_id", "state", "id"),
+        Index("ix_print_job_document", "warehouse_id", "document", "document_id"),
+    )
+    printer_id: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(24))
+    document: Mapped[str] = mapped_column(String(32))
+    document_id: Mapped[int]
+    title: Mapped[str] = mapped_column(String(120), default="")
+    once: Mapped[str] = mapped_column(String(96))
+    payload: Mapped[bytes] = mapped_column(LargeBinary)
+    sha256: Mapped[str] = mapped_column(String(64))
+    copies: Mapped[int] = mapped_column(Integer, default=1)
+    width_mm: Mapped[int] = mapped_column(Integer)
+    height_mm: Mapped[int] = mapped_column(Integer)
+    dpi: Mapped[int] = mapped_column(Integer)
+    state: Mapped[PrintState] = state_column(PrintState, default=PrintState.QUEUED)
+    reason: Mapped[str] = mapped_column(String(40), default="")
+    base_odometer: Mapped[int | None]
+    operator_id: Mapped[int | None]
+    station_id: Mapped[int | None]
+    reprint_of_id: Mapped[int | None]
+    reprint_no: Mapped[int] = mapped_column(Integer, default=0)
+    reprint_reason: Mapped[str] = mapped_column(String(120), default="")
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    next_at: Mapped[datetime]
+    done_at: Mapped[datetime | None]
+
+
+class PrintAttempt(InWarehouse, Base):
+    """Every try to send a job: what went, what the printer said. Append-only."""
+
+    __tablename__ = "print_attempt"
+    __table_args__ = (*within("print_job", "job_id"), Index("ix_print_attempt_job", "warehouse_id", "job_id"))
+    job_id: Mapped[int]
+    at: Mapped[datetime]
+    printer_uri: Mapped[str] = mapped_column(String(200))
+    sha256: Mapped[str] = mapped_column(String(64))
+    result: Mapped[str] = mapped_column(String(24))
+    reason: Mapped[str] = mapped_column(String(40), default="")
+    odometer_before: Mapped[int | None]
+    odometer_after: Mapped[int | None]
+    bytes_sent: Mapped[int] = mapped_column(default=0)
