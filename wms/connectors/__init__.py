@@ -1,0 +1,179 @@
+"""What a shop is to us: orders in, shipments and stock out. One small interface for every marketplace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from wms.errors import N_
+
+OrderState = Literal["paid", "cancelled", "refunding", "shipped", "other"]
+LineKind = Literal["goods", "service"]
+Grain = Literal["order", "sub_order", "package"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Where a parcel goes. May be masked by the shop; then ``oaid`` stands for the person."""
+
+    name: str = ""
+    phone: str = ""
+    province: str = ""
+    city: str = ""
+    district: str = ""
+    town: str = ""
+    address: str = ""
+    country: str = ""
+    postcode: str = ""
+    oaid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShopLine:
+    """One line of a shop's order. ``line_ref`` is the same each time the order is read."""
+
+    line_ref: str
+    sku: str
+    name: str
+    qty: int
+    """Whole pieces, always above zero; a line that is taken back is ``cancelled``, not negative."""
+    price_minor: int
+    """Price of one piece in minor units (fen, pence) of the order's currency."""
+    kind: LineKind = "goods"
+    cancelled: bool = False
+    """Not to be picked: refunded, closed, taken back, or sent already by somebody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShopOrder:
+    """An order as the shop tells it. Times are aware and in UTC."""
+
+    shop_order_no: str
+    ordered_at: datetime | None
+    state: OrderState
+    lines: tuple[ShopLine, ...]
+    recipient: Recipient
+    buyer_note: str = ""
+    seller_memo: str = ""
+    carrier_hint: str = ""
+    raw: dict[str, Any] = field(default_factory=dict, compare=False, hash=False, repr=False)
+    updated_at: datetime | None = None
+    currency: str = ""
+    ship_by: datetime | None = None
+    hold: str = ""
+    """Why a person must look before it is released (a problem's kind), or empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """One parcel that left. ``key`` is the same for the same parcel for ever (R37)."""
+
+    shop_order_no: str
+    parcel_no: str
+    key: str
+    carrier_code: str
+    carrier_name: str
+    waybill_no: str
+    shipped_at: datetime
+    lines: tuple[tuple[str, str, int], ...]
+    """(line_ref, sku, qty) of the pieces inside."""
+
+    def __post_init__(self) -> None:
+        if not self.waybill_no.strip() or not self.key:
+            # Marked as sent without a number, the buyer gets a mail that leads nowhere.
+            raise ConnectorError(
+                permanent=True,
+                reason="no_waybill",
+                message=N_("Parcel %(parcel)s has no waybill yet; it is not told to the shop."),
+                facts={"parcel": self.parcel_no},
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What became of a push: the shop has our waybill, or a person must look (R37)."""
+
+    state: Literal["acknowledged", "conflict"]
+    answer: str
+    """A message id in plain English; its named facts are in ``evidence``."""
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        return self.answer % self.evidence
+
+
+class ConnectorError(Exception):
+    """A shop that did not do it. *Permanent* means that trying again is no use before a person acts."""
+
+    def __init__(
+        self,
+        *,
+        permanent: bool,
+        reason: str,
+        message: str,
+        retry_after_s: float | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.permanent = permanent
+        self.reason = reason
+        self.message = message
+        self.retry_after_s = retry_after_s
+        self.facts: dict[str, Any] = dict(facts or {})
+        super().__init__(message % self.facts if self.facts else message)
+
+
+@runtime_checkable
+class Connector(Protocol):
+    """A shop. Every method may raise ConnectorError and nothing else of its own."""
+
+    grain: Grain
+    """What one call of ``push_shipment`` speaks of at this shop."""
+
+    def fetch_orders(self, since: datetime | None) -> Iterator[ShopOrder]:
+        """Orders changed since then, an overlap of earlier ones included: store them by order number."""
+
+    def order_state(self, shop_order_no: str) -> str:
+        """The newest state, asked just before the label and the hand-over (R28)."""
+
+    def push_shipment(self, shipment: Shipment) -> Pushed:
+        """Tell the shop of one parcel. Safe to repeat: the answer comes from what the shop then holds."""
+
+    def push_stock(self, sku: str, qty: int) -> None:
+        """Set what the shop may still sell of this item, in pieces; never a difference."""
+
+
+KINDS = ("csv", "vendure")
+
+
+def connector_for(kind: str, settings: Mapping[str, Any]) -> Connector:
+    """The connector of that kind; the settings of each stand in its module."""
+    if kind == "csv":
+        from wms.connectors.csv_pair import CsvPair
+
+        return CsvPair.from_settings(settings)
+    if kind == "vendure":
+        from wms.connectors.vendure import Vendure
+
+        return Vendure.from_settings(settings)
+    raise ConnectorError(
+        permanent=True,
+        reason="unknown_kind",
+        message=N_("There is no connector named %(kind)s."),
+        facts={"kind": kind},
+    )
+
+
+def setting(settings: Mapping[str, Any], name: str) -> str:
+    """A setting that must be there; ConnectorError names the one that is missing."""
+    value = str(settings.get(name) or "").strip()
+    if not value:
+        raise ConnectorError(
+            permanent=True,
+            reason="missing_setting",
+            message=N_("The shop needs a value for “%(name)s”."),
+            facts={"name": name},
+        )
+    return value

@@ -1,0 +1,155 @@
+"""The one door to the network: every call to a shop goes through here, with a time limit and plain errors."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from wms.connectors import ConnectorError
+from wms.errors import N_
+
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    """Names in small letters."""
+    body: Any
+    """The JSON it held."""
+
+
+class Door:
+    """Speaks JSON with one shop. Nothing it raises or returns holds a password or a token.
+
+    ``transport`` stands in for the network in tests. Times are in seconds.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout_s: float = 20.0,
+        headers: Mapping[str, str] | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        try:
+            url = httpx.URL(address)
+        except httpx.InvalidURL:
+            url = httpx.URL("")
+        if url.scheme not in ("http", "https") or not url.host:
+            raise ConnectorError(
+                permanent=True,
+                reason="bad_address",
+                message=N_("%(address)s is no address of a shop. It begins with https://."),
+                facts={"address": address},
+            )
+        self.host = url.host
+        self.url = url
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, 10.0)),
+            headers={"Accept": "application/json", **(headers or {})},
+            follow_redirects=False,
+            transport=transport,
+            # A proxy of the office is for the world outside, never for a shop on this machine.
+            trust_env=not _is_here(url.host),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._client.close()
+
+    def post_json(self, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Answer:
+        """POST the body; the shop's JSON, or ConnectorError. A time-out may have been done all the same."""
+        try:
+            with self._client.stream("POST", self.url, json=body, headers=dict(headers or {})) as response:
+                content = self._read(response)
+        except httpx.TimeoutException as error:
+            raise self._wrong(False, "timeout", N_("%(host)s did not answer in time. It is tried again.")) from error
+        except httpx.TransportError as error:
+            raise self._wrong(False, "offline", N_("%(host)s cannot be reached. It is tried again.")) from error
+        self._check(response)
+        try:
+            answer = json.loads(content)
+        except ValueError as error:
+            raise self._wrong(
+                False, "no_json", N_("%(host)s answered with something that is not JSON. It is tried again.")
+            ) from error
+        return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, answer)
+
+    def _read(self, response: httpx.Response) -> bytes:
+        content = bytearray()
+        for part in response.iter_bytes():
+            content += part
+            if len(content) > MAX_ANSWER_BYTES:
+                raise self._wrong(True, "too_big", N_("%(host)s sent more than can be taken in."))
+        return bytes(content)
+
+    def _check(self, response: httpx.Response) -> None:
+        status = response.status_code
+        if status < 300:
+            return
+        if status in (401, 403):
+            raise self._wrong(
+                True, "unauthorised", N_("%(host)s refuses our key. Enter a new one in the shop's settings.")
+            )
+        if status in (408, 425, 429) or status >= 500:
+            raise self._wrong(
+                False,
+                "busy" if status == 429 else "shop_fault",
+                N_("%(host)s is busy or at fault (%(status)s). It is tried again."),
+                retry_after_s=_seconds(response.headers.get("retry-after")),
+                status=status,
+            )
+        raise self._wrong(
+            True,
+            "refused",
+            N_("%(host)s does not take our call (%(status)s). Check its address."),
+            status=status,
+        )
+
+    def _wrong(
+        self,
+        permanent: bool,
+        reason: str,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        **facts: Any,
+    ) -> ConnectorError:
+        return ConnectorError(
+            permanent=permanent,
+            reason=reason,
+            message=message,
+            retry_after_s=retry_after_s,
+            facts={"host": self.host, **facts},
+        )
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _seconds(text: str | None) -> float | None:
+    """Retry-After in seconds, at most an hour; its date form is left to the usual pause."""
+    try:
+        return min(max(float(text or ""), 0.0), 3600.0)
+    except ValueError:
+        return None
