@@ -1,0 +1,141 @@
+"""What the supervisor's board shows: how many orders stand where, what waits for a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, time
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from wms.clock import now
+from wms.errors import N_, Refusal
+from wms.models import (
+    Carrier,
+    Count,
+    CountState,
+    Item,
+    Order,
+    OrderLine,
+    OrderState,
+    Push,
+    Shop,
+    Shortage,
+    ShortageState,
+    Warehouse,
+    first_id,
+)
+
+S = OrderState
+OPEN = (S.HELD, S.READY, S.SHORT, S.RELEASED, S.PICKING, S.PICKED, S.PACKING, S.PACKED, S.SHIPPED)
+"""States that orders leave again: few rows, so they may be counted every few seconds."""
+
+
+class BadState(Refusal):
+    message = N_("There is no order state named %(state)s.")
+
+
+def _midnight(session: Session, warehouse_id: int) -> datetime:
+    zone = ZoneInfo(session.get_one(Warehouse, warehouse_id).timezone)
+    return datetime.combine(now().astimezone(zone).date(), time(), zone)
+
+
+def orders(session: Session, warehouse_id: int) -> dict[OrderState, int]:
+    """Orders by state, as far as there is still something to do for them."""
+    return {
+        state: int(count)
+        for state, count in session.execute(
+            select(Order.state, func.count())
+            .where(Order.warehouse_id == warehouse_id, Order.state.in_(OPEN))
+            .group_by(Order.state)
+        )
+    }
+
+
+def today(session: Session, warehouse_id: int) -> dict[str, int]:
+    """Since the warehouse's midnight: parcels handed over, orders taken in, and how many of these were cancelled."""
+    first = first_id(_midnight(session, warehouse_id))
+    gone = session.execute(
+        select(func.count()).select_from(Push).where(Push.warehouse_id == warehouse_id, Push.id >= first)
+    ).scalar_one()
+    taken = {
+        state: int(count)
+        for state, count in session.execute(
+            select(Order.state, func.count())
+            .where(Order.warehouse_id == warehouse_id, Order.id >= first)
+            .group_by(Order.state)
+        )
+    }
+    return {"handed_over": int(gone), "taken_in": sum(taken.values()), "cancelled": taken.get(S.CANCELLED, 0)}
+
+
+def to_decide(session: Session, warehouse_id: int) -> int:
+    return int(
+        session.execute(
+            select(func.count())
+            .select_from(Count)
+            .where(Count.warehouse_id == warehouse_id, Count.state == CountState.TO_DECIDE)
+        ).scalar_one()
+    )
+
+
+def shortages(session: Session, warehouse_id: int) -> int:
+    return int(
+        session.execute(
+            select(func.count(func.distinct(Shortage.order_id))).where(
+                Shortage.warehouse_id == warehouse_id, Shortage.state == ShortageState.OPEN
+            )
+        ).scalar_one()
+    )
+
+
+def listed(
+    session: Session, warehouse_id: int, state: OrderState | None, begins: str, offset: int, limit: int
+) -> list[tuple[Order, str, str, int]]:
+    """Orders with shop, carrier and pieces: most urgent first where they wait, else newest first."""
+    query = (
+        select(Order, Shop.name, func.coalesce(Carrier.name, ""))
+        .join(Shop, Shop.id == Order.shop_id)
+        .outerjoin(Carrier, Carrier.id == Order.carrier_id)
+        .where(Order.warehouse_id == warehouse_id)
+        .offset(offset)
+        .limit(limit)
+    )
+    if state is not None:
+        query = query.where(Order.state == state)
+    if begins:
+        query = query.where(Order.shop_order_no.startswith(begins, autoescape=True))
+    if state in (S.HELD, S.READY, S.SHORT):
+        query = query.order_by(Order.ship_by.is_(None), Order.ship_by, Order.ordered_at, Order.id)
+    else:
+        query = query.order_by(Order.id.desc())
+    rows = session.execute(query).all()
+    pieces = _pieces(session, warehouse_id, [row[0].id for row in rows])
+    return [(row[0], row[1], row[2], pieces.get(row[0].id, 0)) for row in rows]
+
+
+def _pieces(session: Session, warehouse_id: int, order_ids: Sequence[int]) -> dict[int, int]:
+    return {
+        order_id: int(pieces)
+        for order_id, pieces in session.execute(
+            select(OrderLine.order_id, func.sum(OrderLine.qty - OrderLine.cancelled_qty))
+            .where(OrderLine.warehouse_id == warehouse_id, OrderLine.order_id.in_(order_ids), OrderLine.kind == "goods")
+            .group_by(OrderLine.order_id)
+        )
+    }
+
+
+def short_orders(session: Session, warehouse_id: int) -> list[tuple[Order, list[tuple[Shortage, Item]]]]:
+    """Orders with open shortages, the longest waiting first, each with what is missing."""
+    found: dict[int, tuple[Order, list[tuple[Shortage, Item]]]] = {}
+    for order, shortage, item in session.execute(
+        select(Order, Shortage, Item)
+        .join(Shortage, (Shortage.warehouse_id == Order.warehouse_id) & (Shortage.order_id == Order.id))
+        .join(Item, Item.id == Shortage.item_id)
+        .where(Shortage.warehouse_id == warehouse_id, Shortage.state == ShortageState.OPEN)
+        .order_by(Shortage.at, Shortage.id)
+        .limit(1000)
+    ):
+        found.setdefault(order.id, (order, []))[1].append((shortage, item))
+    return list(found.values())

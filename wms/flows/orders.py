@@ -1,0 +1,74 @@
+"""One order at the desk: its lines and parcels, and another carrier 快递公司 for it."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from wms import journal
+from wms.errors import N_, NotFound, Refusal, term
+from wms.models import Carrier, Order, OrderLine, OrderState, Parcel, ParcelState, Push, Waybill
+from wms.order_states import locked
+
+S = OrderState
+CARRIER_OPEN = (S.HELD, S.READY, S.RELEASED, S.PICKING, S.PICKED, S.SHORT)
+
+
+class CarrierFixed(Refusal):
+    """A parcel takes its carrier with it when it is opened; its number belongs to that carrier (R31)."""
+
+    message = N_("Order %(order)s already has a parcel with its carrier. Void the parcel first.")
+    answer = "look"
+
+
+def change_carrier(session: Session, warehouse_id: int, order_id: int, carrier_id: int) -> Carrier:
+    """Send an order with another carrier, as long as no parcel was opened for it."""
+    order = locked(session, warehouse_id, order_id)
+    carrier = session.get(Carrier, carrier_id)
+    if carrier is None:
+        raise NotFound(what=term("The carrier"))
+    has_parcel = session.execute(
+        select(func.count())
+        .select_from(Parcel)
+        .where(Parcel.warehouse_id == warehouse_id, Parcel.order_id == order.id, Parcel.state != ParcelState.VOID)
+    ).scalar_one()
+    if order.state not in CARRIER_OPEN or has_parcel:
+        raise CarrierFixed(order=order.shop_order_no)
+    if order.carrier_id != carrier.id:
+        before = session.get(Carrier, order.carrier_id) if order.carrier_id else None
+        journal.note(session, order, "carrier", before.name if before else "", carrier.name)
+        order.carrier_id = carrier.id
+    return carrier
+
+
+def carriers(session: Session) -> list[Carrier]:
+    return list(session.execute(select(Carrier).order_by(Carrier.name)).scalars())
+
+
+def lines(session: Session, order: Order) -> list[OrderLine]:
+    return list(
+        session.execute(
+            select(OrderLine)
+            .where(OrderLine.warehouse_id == order.warehouse_id, OrderLine.order_id == order.id)
+            .order_by(OrderLine.id)
+        ).scalars()
+    )
+
+
+def parcels(session: Session, order: Order) -> list[tuple[Parcel, Waybill | None, Push | None]]:
+    """Every parcel of an order with its newest waybill and its push."""
+    found = []
+    for parcel in session.execute(
+        select(Parcel).where(Parcel.warehouse_id == order.warehouse_id, Parcel.order_id == order.id).order_by(Parcel.id)
+    ).scalars():
+        waybill = session.execute(
+            select(Waybill)
+            .where(Waybill.warehouse_id == order.warehouse_id, Waybill.parcel_id == parcel.id)
+            .order_by(Waybill.id.desc())
+            .limit(1)
+        ).scalar_one_or_none()
+        push = session.execute(
+            select(Push).where(Push.warehouse_id == order.warehouse_id, Push.parcel_id == parcel.id)
+        ).scalar_one_or_none()
+        found.append((parcel, waybill, push))
+    return found

@@ -1,0 +1,472 @@
+"""Pack 打包: scan the tote, verify each piece, weigh; the waybill number is taken and the label queued (R30–R33)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session
+
+from wms import allocation, journal, labels, ledger, lookup, waybills
+from wms.clock import now
+from wms.db import actor_of
+from wms.errors import (
+    N_,
+    BadQuantity,
+    ChangedMeanwhile,
+    NotFound,
+    NothingToUndo,
+    OrderCancelled,
+    Refusal,
+    UnexpectedCode,
+    UnknownCode,
+    term,
+)
+from wms.journal import advance
+from wms.models import (
+    Allocation,
+    Device,
+    Item,
+    Location,
+    LocationKind,
+    MoveReason,
+    Order,
+    OrderLine,
+    OrderState,
+    Parcel,
+    ParcelLine,
+    ParcelState,
+    PrintJob,
+    Shop,
+    Station,
+    StockMove,
+    ToteUse,
+    new_id,
+)
+from wms.order_states import WORDS, goods, locked
+from wms.order_states import advance as advance_order
+
+P = ParcelState
+STEPS = {
+    P.OPEN: {P.VERIFIED, P.VOID},
+    P.VERIFIED: {P.OPEN, P.LABELLED, P.VOID},
+    P.LABELLED: {P.HANDED_OVER, P.VOID},
+    P.HANDED_OVER: {P.ACKNOWLEDGED},
+    P.ACKNOWLEDGED: set[ParcelState](),
+    P.VOID: set[ParcelState](),
+}
+HEAVIEST_G = 100_000
+IDLE = timedelta(minutes=20)
+
+
+class NotPicked(Refusal):
+    message = N_("Order %(order)s is not ready to be packed: it is %(state)s.")
+    answer = "look"
+
+
+class ToteIsFree(Refusal):
+    message = N_("Tote %(tote)s holds no order. Scan a tote that was picked.")
+    answer = "look"
+
+
+class NotInThisOrder(Refusal):
+    message = N_("%(read)s does not belong to order %(order)s. Lay it aside.")
+    block = True
+
+
+class OnePieceTooMany(Refusal):
+    message = N_("%(item)s is complete: %(wanted)s of %(wanted)s are packed. Lay this piece aside.")
+    block = True
+
+
+class CountNotAllowed(Refusal):
+    """R30: every piece is verified by scan, unless the item allows counting."""
+
+    message = N_("%(item)s must be scanned piece by piece.")
+
+
+class BadWeight(Refusal):
+    message = N_("%(entered)s is not a weight. Enter grams, from 1 to %(most)s.")
+
+
+class EmptyParcel(Refusal):
+    message = N_("This parcel is still empty. Scan at least one piece into it.")
+    answer = "look"
+
+
+class AnotherBench(Refusal):
+    message = N_("Order %(order)s is being packed by somebody else right now.")
+    answer = "look"
+    status = 409
+
+
+class NoCarrier(Refusal):
+    message = N_("Order %(order)s has no carrier. A supervisor must choose one.")
+    answer = "look"
+
+
+class NoStation(Refusal):
+    message = N_("Scan the code of your packing station (S-…) first, so that labels come out at your bench.")
+    answer = "look"
+
+
+@dataclass(frozen=True, slots=True)
+class LineToPack:
+    """One item of the order at the bench: pieces packed in this and earlier parcels, pieces wanted."""
+
+    item: Item
+    packed: int
+    wanted: int
+
+
+def bind_station(session: Session, device: Device, text: str) -> Station:
+    """This browser stands at the station whose code was scanned; its labels come out there."""
+    found = lookup.expect(session, device.warehouse_id, text, "station")
+    device.station_id = found.row.id
+    journal.note(session, device, "station", "", found.row.code)
+    station: Station = found.row
+    return station
+
+
+def open_parcel(session: Session, warehouse_id: int, operator_id: int) -> Parcel | None:
+    """The parcel this packer has on the bench; a reload comes back to it."""
+    return session.execute(
+        select(Parcel)
+        .where(
+            Parcel.warehouse_id == warehouse_id,
+            Parcel.operator_id == operator_id,
+            Parcel.state.in_([P.OPEN, P.VERIFIED]),
+        )
+        .order_by(Parcel.id.desc())
+        .limit(1)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).scalar_one_or_none()
+
+
+def last_parcel(session: Session, warehouse_id: int, operator_id: int) -> Parcel | None:
+    return session.execute(
+        select(Parcel)
+        .where(Parcel.warehouse_id == warehouse_id, Parcel.operator_id == operator_id, Parcel.state == P.LABELLED)
+        .order_by(Parcel.labelled_at.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+
+
+def scan(
+    session: Session, operator_id: int, station: Station | None, text: str, idle: timedelta = IDLE
+) -> Parcel | None:
+    """One scan at the bench: a tote or order opens a parcel, then every piece is verified."""
+    warehouse_id = actor_of(session).warehouse_id
+    parcel = open_parcel(session, warehouse_id, operator_id)
+    if parcel is None:
+        try:
+            return start(session, operator_id, station, text, idle)
+        except (UnexpectedCode, UnknownCode):
+            say_cancelled(session, warehouse_id, operator_id)
+            raise
+    if parcel.state is P.VERIFIED:
+        raise UnexpectedCode(expected=term("the parcel's weight in grams"), read=text[:40], what=term("a code"))
+    verify(session, parcel, text)
+    return parcel
+
+
+def say_cancelled(session: Session, warehouse_id: int, operator_id: int) -> None:
+    """R28: raise OrderCancelled when the packer's last parcel was voided on the bench, before it had its label."""
+    parcel = session.execute(
+        select(Parcel)
+        .where(Parcel.warehouse_id == warehouse_id, Parcel.operator_id == operator_id)
+        .order_by(Parcel.opened_at.desc(), Parcel.id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    if parcel is not None and parcel.state is P.VOID and parcel.labelled_at is None:
+        raise OrderCancelled(order=session.get_one(Order, (warehouse_id, parcel.order_id)).shop_order_no)
+
+
+def start(session: Session, operator_id: int, station: Station | None, text: str, idle: timedelta = IDLE) -> Parcel:
+    """Open the order's parcel at this bench; one left lying by its packer for ``idle`` is taken over (R23)."""
+    warehouse_id = actor_of(session).warehouse_id
+    if station is None:
+        raise NoStation()
+    found = lookup.expect(session, warehouse_id, text, "tote", "order")
+    if found.kind == "tote":
+        use = session.get(ToteUse, (warehouse_id, found.row.id))
+        if use is None:
+            raise ToteIsFree(tote=found.row.code)
+        order = locked(session, warehouse_id, use.order_id)
+    else:
+        order = locked(session, warehouse_id, found.row.id)
+    if order.state is OrderState.CANCELLED:
+        raise OrderCancelled(order=order.shop_order_no)
+    if order.state is OrderState.PACKING:
+        return _relieve(session, order, operator_id, station, idle)
+    if order.state is not OrderState.PICKED:
+        raise NotPicked(order=order.shop_order_no, state=WORDS[order.state])
+    advance_order(session, order, OrderState.PACKING)
+    return _new_parcel(session, order, operator_id, station)
+
+
+def _relieve(session: Session, order: Order, operator_id: int, station: Station, idle: timedelta) -> Parcel:
+    parcel = session.execute(
+        select(Parcel)
+        .where(
+            Parcel.warehouse_id == order.warehouse_id,
+            Parcel.order_id == order.id,
+            Parcel.state.in_([P.OPEN, P.VERIFIED]),
+        )
+        .with_for_update()
+    ).scalar_one()
+    move = session.get(StockMove, (parcel.warehouse_id, parcel.last_move_id)) if parcel.last_move_id else None
+    touched = max(parcel.opened_at, move.at) if move else parcel.opened_at
+    if now() - touched < idle:
+        raise AnotherBench(order=order.shop_order_no)
+    journal.note(session, parcel, "taken_over", parcel.operator_id, operator_id)
+    parcel.operator_id, parcel.station_id = operator_id, station.id
+    return parcel
+
+
+def _new_parcel(session: Session, order: Order, operator_id: int, station: Station) -> Parcel:
+    carrier_id = order.carrier_id or session.get_one(Shop, order.shop_id).carrier_id
+    if carrier_id is None:
+        raise NoCarrier(order=order.shop_order_no)
+    staging = session.execute(
+        select(Location)
+        .where(Location.warehouse_id == order.warehouse_id, Location.kind == LocationKind.STAGING)
+        .order_by(Location.id)
+        .limit(1)
+    ).scalar_one()
+    parcel_id = new_id()
+    parcel = Parcel(
+        warehouse_id=order.warehouse_id,
+        id=parcel_id,
+        code=_code(parcel_id),
+        order_id=order.id,
+        carrier_id=carrier_id,
+        operator_id=operator_id,
+        station_id=station.id,
+        location_id=staging.id,
+        opened_at=now(),
+    )
+    session.add(parcel)
+    session.flush()
+    journal.note(session, parcel, "opened", "", order.shop_order_no)
+    return parcel
+
+
+def _code(parcel_id: int) -> str:
+    """A short code from the id, in digits and letters nobody mistakes for one another."""
+    letters = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    code = ""
+    while parcel_id:
+        parcel_id, rest = divmod(parcel_id, 32)
+        code = letters[rest] + code
+    return code
+
+
+def verify(session: Session, parcel: Parcel, text: str) -> None:
+    """R30: one piece (or one closed case) from the tote into the parcel, proved by its code."""
+    found = lookup.expect(session, parcel.warehouse_id, text, "item")
+    put_in(session, parcel, found.row, found.pieces, found.scanned.lot)
+
+
+def put_in(session: Session, parcel: Parcel, item: Item, pieces: int, lot: str | None = None) -> None:
+    order = locked(session, parcel.warehouse_id, parcel.order_id)
+    if order.cancel_asked or order.state is OrderState.CANCELLED:
+        raise OrderCancelled(order=order.shop_order_no)
+    in_totes = [
+        a
+        for a in allocation.of_order(session, parcel.warehouse_id, parcel.order_id, LocationKind.TOTE)
+        if a.item_id == item.id and (not lot or not item.lot_tracked or a.lot == lot)
+    ]
+    if not in_totes:
+        wanted = sum(line.wanted for line in goods(session, order) if line.item_id == item.id)
+        if wanted:
+            raise OnePieceTooMany(item=item.sku, wanted=wanted)
+        raise NotInThisOrder(read=item.sku, order=order.shop_order_no)
+    if pieces > sum(a.qty for a in in_totes):
+        raise BadQuantity(entered=pieces, most=sum(a.qty for a in in_totes))
+    place = session.get_one(Location, (parcel.warehouse_id, parcel.location_id))
+    for allocated in in_totes:
+        taken = min(pieces, allocated.qty)
+        parcel.last_move_id = ledger.carry(
+            session,
+            allocated,
+            taken,
+            place,
+            reason=MoveReason.PACK,
+            to_container=parcel.code,
+            cause=f"order_line:{allocated.order_line_id}",
+        )
+        _count_in(session, parcel, allocated, taken)
+        pieces -= taken
+        if not pieces:
+            break
+    if not allocation.of_order(session, parcel.warehouse_id, parcel.order_id, LocationKind.TOTE):
+        _free_totes(session, parcel)
+        advance(session, parcel, P.VERIFIED, STEPS)
+
+
+def count_in(session: Session, parcel: Parcel, item_id: int, qty: int) -> None:
+    """Enter a number instead of scanning each piece, where the item allows it."""
+    item = session.get(Item, item_id)
+    if item is None:
+        raise NotFound(what=term("The item"))
+    if not item.allows_counting:
+        raise CountNotAllowed(item=item.sku)
+    if qty < 1:
+        raise BadQuantity(entered=qty, most=1)
+    put_in(session, parcel, item, qty)
+
+
+def _count_in(session: Session, parcel: Parcel, allocated: Allocation, pieces: int) -> None:
+    line = session.execute(
+        select(ParcelLine).where(
+            ParcelLine.warehouse_id == parcel.warehouse_id,
+            ParcelLine.parcel_id == parcel.id,
+            ParcelLine.order_line_id == allocated.order_line_id,
+            ParcelLine.lot == allocated.lot,
+        )
+    ).scalar_one_or_none()
+    if line is None:
+        line = ParcelLine(
+            warehouse_id=parcel.warehouse_id,
+            parcel_id=parcel.id,
+            qty=0,
+            lot=allocated.lot,
+            order_line_id=allocated.order_line_id,
+            item_id=allocated.item_id,
+        )
+        session.add(line)
+    line.qty += pieces
+    session.flush()
+
+
+def _free_totes(session: Session, parcel: Parcel) -> None:
+    for use in session.execute(
+        select(ToteUse).where(ToteUse.warehouse_id == parcel.warehouse_id, ToteUse.order_id == parcel.order_id)
+    ).scalars():
+        session.delete(use)
+    session.flush()
+
+
+def parcel_full(session: Session, parcel: Parcel) -> None:
+    """R31: close this parcel with what it holds; the rest of the order goes into another."""
+    if parcel.state is not P.OPEN:
+        raise ChangedMeanwhile(what=parcel.code)
+    held = session.execute(
+        select(func.coalesce(func.sum(ParcelLine.qty), 0)).where(
+            ParcelLine.warehouse_id == parcel.warehouse_id, ParcelLine.parcel_id == parcel.id
+        )
+    ).scalar_one()
+    if not held:
+        raise EmptyParcel()
+    advance(session, parcel, P.VERIFIED, STEPS)
+
+
+def weigh(session: Session, parcel: Parcel, station: Station | None, entered: str) -> PrintJob:
+    """Take the weight in grams, the waybill number and queue the label, all in this transaction.
+
+    The order's newest state is read first (R28). Pieces left in totes make the next parcel of the order.
+    """
+    if station is None:
+        raise NoStation()
+    text = entered.strip()
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= HEAVIEST_G):
+        raise BadWeight(entered=entered[:20] or "—", most=HEAVIEST_G)
+    order = locked(session, parcel.warehouse_id, parcel.order_id)
+    if order.cancel_asked or order.state is OrderState.CANCELLED:
+        raise OrderCancelled(order=order.shop_order_no)
+    if parcel.state is not P.VERIFIED:
+        raise ChangedMeanwhile(what=parcel.code)
+    parcel.weight_g = int(text)
+    waybill = waybills.take(session, parcel)
+    job = labels.queue_waybill(session, parcel, order, waybill, station)
+    parcel.labelled_at = now()
+    advance(session, parcel, P.LABELLED, STEPS)
+    session.flush()
+    if allocation.of_order(session, parcel.warehouse_id, parcel.order_id, LocationKind.TOTE):
+        _new_parcel(session, order, parcel.operator_id, station)
+    else:
+        advance_order(session, order, OrderState.PACKED)
+    return job
+
+
+def undo(session: Session, parcel: Parcel) -> None:
+    """Take what the last scan put in out of the parcel, back into its tote (R1)."""
+    if parcel.last_move_id is None or parcel.state not in (P.OPEN, P.VERIFIED):
+        raise NothingToUndo()
+    for move in ledger.moves_of_scan(session, parcel.warehouse_id, parcel.last_move_id):
+        use = session.get(ToteUse, (parcel.warehouse_id, move.from_id))
+        if use is not None and use.order_id != parcel.order_id:
+            raise NothingToUndo()  # the tote went on to another order meanwhile
+        if use is None:
+            session.add(ToteUse(warehouse_id=parcel.warehouse_id, tote_id=move.from_id, order_id=parcel.order_id))
+        ledger.reverse(session, move.id, cause=move.cause)
+        line = session.execute(
+            select(ParcelLine).where(
+                ParcelLine.warehouse_id == parcel.warehouse_id,
+                ParcelLine.parcel_id == parcel.id,
+                ParcelLine.order_line_id == int(move.cause.removeprefix("order_line:")),
+                ParcelLine.lot == move.lot,
+            )
+        ).scalar_one()
+        line.qty -= move.qty
+    parcel.last_move_id = None
+    if parcel.state is P.VERIFIED:
+        advance(session, parcel, P.OPEN, STEPS)
+
+
+def last(session: Session, parcel: Parcel) -> tuple[int, str] | None:
+    """The pieces and the SKU of the last scan, for the screen and its undo."""
+    if parcel.last_move_id is None:
+        return None
+    moves = ledger.moves_of_scan(session, parcel.warehouse_id, parcel.last_move_id)
+    return sum(move.qty for move in moves), session.get_one(Item, moves[0].item_id).sku
+
+
+def lines(session: Session, parcel: Parcel) -> list[LineToPack]:
+    """The order at the bench, item by item: what is packed (all its parcels) and what is wanted."""
+    packed: dict[int, int] = {}
+    for item_id, qty in session.execute(
+        select(ParcelLine.item_id, func.sum(ParcelLine.qty))
+        .join(Parcel, and_(Parcel.warehouse_id == ParcelLine.warehouse_id, Parcel.id == ParcelLine.parcel_id))
+        .where(Parcel.warehouse_id == parcel.warehouse_id, Parcel.order_id == parcel.order_id, Parcel.state != P.VOID)
+        .group_by(ParcelLine.item_id)
+    ):
+        packed[item_id] = int(qty)
+    result = []
+    for item, wanted in session.execute(
+        select(Item, func.sum(OrderLine.qty - OrderLine.cancelled_qty))
+        .join(OrderLine, OrderLine.item_id == Item.id)
+        .where(
+            OrderLine.warehouse_id == parcel.warehouse_id,
+            OrderLine.order_id == parcel.order_id,
+            OrderLine.qty > OrderLine.cancelled_qty,
+            OrderLine.kind == "goods",
+        )
+        .group_by(Item.id)
+        .order_by(Item.sku)
+    ):
+        result.append(LineToPack(item, packed.get(item.id, 0), int(wanted)))
+    return result
+
+
+def reprint(session: Session, parcel: Parcel, station: Station | None, reason: str) -> PrintJob:
+    """R33: the same bytes and number, marked, with reason and who."""
+    if station is None:
+        raise NoStation()
+    if parcel.state is not P.LABELLED:
+        raise ChangedMeanwhile(what=parcel.code)
+    return labels.reprint(session, parcel, station, reason)
+
+
+def waiting(session: Session, warehouse_id: int) -> int:
+    """Orders picked and not yet at a bench."""
+    return int(
+        session.execute(
+            select(func.count())
+            .select_from(Order)
+            .where(Order.warehouse_id == warehouse_id, Order.state == OrderState.PICKED)
+        ).scalar_one()
+    )

@@ -1,0 +1,287 @@
+"""Take orders in: what a shop says becomes our orders, held with a reason or ready. Twice changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from wms import journal
+from wms.clock import now
+from wms.connectors import ShopLine, ShopOrder
+from wms.db import actor_of
+from wms.errors import N_, Refusal
+from wms.models import Item, Journal, LineKind, Order, OrderLine, OrderState, Shop, new_id
+from wms.order_states import advance
+
+Fate = Literal["new", "held", "same", "changed", "too_late", "skipped", "cancel", "intercept"]
+
+HOLD_UNKNOWN_ITEM = N_("unknown item: %(sku)s")
+HOLD_ABSURD = N_("unusual quantity: please confirm")
+HOLD_REFUND = N_("a refund is asked for")
+HOLD_ADDRESS = N_("no address")
+SKIP_CANCELLED = N_("cancelled at the shop: nothing to ship")
+SKIP_NO_GOODS = N_("only services: nothing to ship")
+SKIP_SHIPPED = N_("already shipped at the shop")
+SKIP_OTHER = N_("not to be shipped in this state")
+INTERCEPT = N_("cancelled at the shop: stopped where it stands")
+TOO_LATE = N_("changed at the shop, but work on it has begun: look at it")
+
+HOLDS = {"absurd_qty": HOLD_ABSURD}
+
+
+class HasUnknownItems(Refusal):
+    message = N_("Order %(order)s still has an unknown item: %(sku)s. Add the item, then release the hold.")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What would be, or was, done with one order, and why. Shown in the preview before anything is written."""
+
+    order_no: str
+    fate: Fate
+    lines: int
+    pieces: int
+    why: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+def preview(session: Session, warehouse_id: int, shop: Shop, orders: Iterable[ShopOrder]) -> list[Decision]:
+    """Say order by order what ``take`` would do, writing nothing."""
+    known = _known_items(session)
+    return [_decide(session, warehouse_id, shop, order, known)[0] for order in orders]
+
+
+def unknown_items(session: Session, orders: Iterable[ShopOrder]) -> dict[str, str]:
+    """SKUs that no item has, with the name the shop gives them; what is too long to be a SKU is left out."""
+    known = _known_items(session)
+    return {
+        line.sku.strip(): line.name
+        for order in orders
+        for line in order.lines
+        if line.kind == "goods"
+        and not line.cancelled
+        and 0 < len(line.sku.strip()) <= 64
+        and _item_key(line.sku) not in known
+    }
+
+
+def take(session: Session, shop: Shop, order: ShopOrder) -> Decision:
+    """Save one order in this transaction. The same order again is left as it is."""
+    warehouse_id = actor_of(session).warehouse_id
+    known = _known_items(session, {line.sku for line in order.lines})
+    decision, row = _decide(session, warehouse_id, shop, order, known)
+    if decision.fate in ("new", "held"):
+        _save(session, warehouse_id, shop, order, decision, known)
+    elif decision.fate == "changed":
+        assert row is not None
+        _change(session, row, order, known)
+    elif decision.fate == "cancel":
+        assert row is not None
+        advance(session, row, OrderState.CANCELLED)
+        row.hold_reason = SKIP_CANCELLED
+    elif decision.fate == "too_late":
+        assert row is not None
+        _note_once(session, row, f"{order.state} {_fingerprint(order)[:16]}")
+    return decision
+
+
+def order_row(session: Session, shop: Shop, order_no: str) -> Order:
+    """The saved order; whoever takes in an ``intercept`` cancels it with this (R28, flows.cancel)."""
+    return session.execute(
+        select(Order).where(
+            Order.warehouse_id == actor_of(session).warehouse_id,
+            Order.shop_id == shop.id,
+            Order.shop_order_no == order_no,
+        )
+    ).scalar_one()
+
+
+def _note_once(session: Session, row: Order, said: str) -> None:
+    """The same file may be read every hour: what it says of an order under way is written down once."""
+    noted = session.execute(
+        select(Journal.id)
+        .where(
+            Journal.warehouse_id == row.warehouse_id,
+            Journal.document == row.__tablename__,
+            Journal.document_id == row.id,
+            Journal.what == "changed_at_shop",
+            Journal.after == said,
+        )
+        .limit(1)
+    ).first()
+    if noted is None:
+        journal.note(session, row, "changed_at_shop", "", said)
+
+
+def _decide(
+    session: Session, warehouse_id: int, shop: Shop, order: ShopOrder, known: dict[str, int]
+) -> tuple[Decision, Order | None]:
+    wanted = [line for line in order.lines if line.kind == "goods" and not line.cancelled]
+    pieces = sum(line.qty for line in wanted)
+
+    def say(fate: Fate, why: str = "", **facts: str) -> Decision:
+        return Decision(order.shop_order_no, fate, len(wanted), pieces, why, tuple(facts.items()))
+
+    row = session.execute(
+        select(Order).where(
+            Order.warehouse_id == warehouse_id, Order.shop_id == shop.id, Order.shop_order_no == order.shop_order_no
+        )
+    ).scalar_one_or_none()
+    fingerprint = _fingerprint(order)
+    if row is not None and row.goods_sha256 == fingerprint:
+        return say("same"), row
+    untouched = row is not None and row.state in (OrderState.HELD, OrderState.READY)
+    if order.state == "cancelled":
+        if row is not None and row.state is not OrderState.CANCELLED:
+            if untouched:
+                return say("cancel", SKIP_CANCELLED), row
+            gone = row.state in (OrderState.SHIPPED, OrderState.ACKNOWLEDGED)
+            return (say("too_late", TOO_LATE) if gone else say("intercept", INTERCEPT)), row
+        return say("skipped", SKIP_CANCELLED), row
+    if row is not None and not untouched:
+        return say("too_late", TOO_LATE), row
+    if order.state == "shipped":
+        return say("skipped", SKIP_SHIPPED), row
+    if not wanted:
+        return say("skipped", SKIP_NO_GOODS), row
+    if order.state == "other":
+        return say("skipped", SKIP_OTHER), row
+    if row is not None:
+        return say("changed"), row
+    why, facts = _hold(order, wanted, known)
+    return (say("held", why, **facts) if why else say("new")), None
+
+
+def _hold(order: ShopOrder, wanted: Sequence[ShopLine], known: dict[str, int]) -> tuple[str, dict[str, str]]:
+    """The first reason to hold. An unknown item comes last: letting the order go asks for it again by itself."""
+    if order.state == "refunding":
+        return HOLD_REFUND, {}
+    if order.hold:
+        return HOLDS.get(order.hold, HOLD_ABSURD), {}
+    for line in wanted:
+        if _item_key(line.sku) not in known:
+            return HOLD_UNKNOWN_ITEM, {"sku": line.sku}
+    return "", {}
+
+
+def _fingerprint(order: ShopOrder) -> str:
+    """Two readings of an order are the same when state, lines and recipient are."""
+    said = [
+        order.state,
+        order.hold,
+        asdict(order.recipient),
+        [asdict(line) for line in order.lines],
+        order.buyer_note,
+        order.seller_memo,
+    ]
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _item_key(sku: str) -> str:
+    return sku.strip().upper()
+
+
+def _known_items(session: Session, skus: set[str] | None = None) -> dict[str, int]:
+    """SKU in upper case → item id: shops are careless about case."""
+    query = select(func.upper(Item.sku), Item.id).where(Item.active)
+    if skus is not None:
+        query = query.where(func.upper(Item.sku).in_({_item_key(s) for s in skus}))
+    return {row[0]: row[1] for row in session.execute(query)}
+
+
+def _save(
+    session: Session, warehouse_id: int, shop: Shop, order: ShopOrder, decision: Decision, known: dict[str, int]
+) -> None:
+    row = Order(
+        warehouse_id=warehouse_id,
+        id=new_id(),
+        shop_id=shop.id,
+        shop_order_no=order.shop_order_no,
+        state=OrderState.HELD if decision.fate == "held" else OrderState.READY,
+        hold_reason=decision.why,
+        hold_facts=dict(decision.facts),
+        carrier_id=shop.carrier_id,
+        ordered_at=order.ordered_at,
+        ship_by=order.ship_by,
+        taken_in_at=now(),
+        recipient=asdict(order.recipient),
+        buyer_note=order.buyer_note,
+        seller_memo=order.seller_memo,
+        goods_sha256=_fingerprint(order),
+        raw=_plain(order.raw),
+    )
+    session.add(row)
+    session.flush()
+    _lines(session, row, order, known)
+    journal.note(session, row, "taken_in", "", row.state)
+
+
+def _lines(session: Session, row: Order, order: ShopOrder, known: dict[str, int]) -> None:
+    session.add_all(
+        OrderLine(
+            warehouse_id=row.warehouse_id,
+            id=new_id(),
+            order_id=row.id,
+            line_ref=line.line_ref[:96],
+            kind=LineKind(line.kind),
+            sku=line.sku[:64],
+            name=line.name[:200],
+            item_id=known.get(_item_key(line.sku)) if line.kind == "goods" else None,
+            qty=line.qty,
+            cancelled_qty=line.qty if line.cancelled else 0,
+            price_minor=line.price_minor,
+        )
+        for line in order.lines
+    )
+    session.flush()
+
+
+def _change(session: Session, row: Order, order: ShopOrder, known: dict[str, int]) -> None:
+    """An order not yet released follows the shop; its lines are written anew."""
+    for line in session.execute(
+        select(OrderLine).where(OrderLine.warehouse_id == row.warehouse_id, OrderLine.order_id == row.id)
+    ).scalars():
+        session.delete(line)
+    session.flush()
+    wanted = [line for line in order.lines if line.kind == "goods" and not line.cancelled]
+    why, facts = _hold(order, wanted, known)
+    _lines(session, row, order, known)
+    row.recipient, row.buyer_note, row.seller_memo = asdict(order.recipient), order.buyer_note, order.seller_memo
+    row.goods_sha256, row.raw = _fingerprint(order), _plain(order.raw)
+    row.hold_reason, row.hold_facts = why, facts
+    advance(session, row, OrderState.HELD if why else OrderState.READY)
+    journal.note(session, row, "changed_at_shop", "", row.state)
+
+
+def _plain(raw: dict[str, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(json.dumps(raw, default=str, ensure_ascii=False))
+    return result
+
+
+def let_go(session: Session, order: Order) -> None:
+    """A supervisor confirms a held order; items that are known by now are joined to its lines."""
+    lines = (
+        session.execute(
+            select(OrderLine).where(
+                OrderLine.warehouse_id == order.warehouse_id,
+                OrderLine.order_id == order.id,
+                OrderLine.kind == LineKind.GOODS,
+            )
+        )
+        .scalars()
+        .all()
+    )
+    known = _known_items(session, {line.sku for line in lines})
+    for line in lines:
+        line.item_id = line.item_id or known.get(_item_key(line.sku))
+        if line.item_id is None and line.wanted:
+            raise HasUnknownItems(order=order.shop_order_no, sku=line.sku)
+    journal.note(session, order, "hold_lifted", order.hold_reason, "")
+    order.hold_reason, order.hold_facts = "", {}
+    advance(session, order, OrderState.READY)

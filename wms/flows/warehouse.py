@@ -1,0 +1,138 @@
+"""Open a warehouse: its virtual ends, dock, staging and quarantine; carriers, shops, stations and their numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from wms import ledger
+from wms.db import actor_of
+from wms.errors import N_, Refusal
+from wms.models import (
+    Carrier,
+    Item,
+    Location,
+    LocationKind,
+    Lot,
+    MoveReason,
+    Shop,
+    Warehouse,
+    WaybillRange,
+    new_id,
+)
+
+FIRST_PLACES = (
+    (LocationKind.SUPPLIER, "SUPPLIER"),
+    (LocationKind.CUSTOMER, "CUSTOMER"),
+    (LocationKind.ADJUSTMENT, "ADJUST"),
+    (LocationKind.SCRAP, "SCRAP"),
+    (LocationKind.RECEIVING, "DOCK-01"),
+    (LocationKind.STAGING, "OUT-01"),
+    (LocationKind.QUARANTINE, "HOLD-01"),
+)
+
+
+class RangeOverlaps(Refusal):
+    message = N_("Numbers %(first)s to %(last)s of this carrier are already in a range.")
+
+
+def open_warehouse(session: Session, code: str, name: str, timezone: str = "Asia/Shanghai") -> Warehouse:
+    """The warehouse with the places every flow needs. The actor's warehouse id must be the one returned."""
+    warehouse = Warehouse(code=code, name=name, timezone=timezone)
+    session.add(warehouse)
+    session.flush()
+    for kind, place in FIRST_PLACES:
+        session.add(Location(warehouse_id=warehouse.id, id=new_id(), kind=kind, code=place))
+    session.flush()
+    return warehouse
+
+
+def first_warehouse(session: Session) -> Warehouse | None:
+    return session.execute(select(Warehouse).order_by(Warehouse.id).limit(1)).scalar_one_or_none()
+
+
+def add_carrier(session: Session, code: str, name: str, label_size: str = "100x150") -> Carrier:
+    has = session.execute(select(Carrier).where(Carrier.code == code)).scalar_one_or_none()
+    if has is None:
+        has = Carrier(code=code, name=name, label_size=label_size)
+        session.add(has)
+        session.flush()
+    return has
+
+
+def add_waybill_range(session: Session, carrier: Carrier, prefix: str, first: int, last: int, digits: int) -> None:
+    """Numbers bought from a carrier; two ranges never overlap, because a number is never used twice (R33)."""
+    overlap = session.execute(
+        select(func.count())
+        .select_from(WaybillRange)
+        .where(
+            WaybillRange.carrier_id == carrier.id,
+            WaybillRange.prefix == prefix,
+            WaybillRange.last_no >= first,
+            WaybillRange.next_no <= last,
+        )
+    ).scalar_one()
+    if overlap:
+        raise RangeOverlaps(first=f"{prefix}{first:0{digits}d}", last=f"{prefix}{last:0{digits}d}")
+    session.add(
+        WaybillRange(
+            warehouse_id=actor_of(session).warehouse_id,
+            carrier_id=carrier.id,
+            prefix=prefix,
+            digits=digits,
+            next_no=first,
+            last_no=last,
+        )
+    )
+    session.flush()
+
+
+def add_shop(
+    session: Session, code: str, name: str, connector: str, settings: dict[str, Any], carrier: Carrier | None
+) -> Shop:
+    shop = Shop(
+        warehouse_id=actor_of(session).warehouse_id,
+        code=code,
+        name=name,
+        connector=connector,
+        settings=settings,
+        carrier_id=carrier.id if carrier else None,
+    )
+    session.add(shop)
+    session.flush()
+    return shop
+
+
+def add_location(
+    session: Session, code: str, kind: LocationKind, walk: int, zone: str, capacity: int | None = None
+) -> Location:
+    """A new place, or the known one of that kind and code."""
+    warehouse_id = actor_of(session).warehouse_id
+    code = code.strip().upper()
+    has = session.execute(
+        select(Location).where(Location.warehouse_id == warehouse_id, Location.kind == kind, Location.code == code)
+    ).scalar_one_or_none()
+    if has is not None:
+        return has
+    place = Location(
+        warehouse_id=warehouse_id, id=new_id(), code=code, kind=kind, walk=walk, zone=zone, capacity=capacity
+    )
+    session.add(place)
+    session.flush()
+    return place
+
+
+def opening_stock(session: Session, item: Item, place: Location, qty: int, lot: Lot | None = None) -> int:
+    """Stock that was there before the book began: a move from the adjustment place, with its cause (R1)."""
+    return ledger.post(
+        session,
+        item_id=item.id,
+        qty=qty,
+        lot=lot.code if lot else "",
+        from_=ledger.virtual(session, LocationKind.ADJUSTMENT),
+        to=place,
+        reason=MoveReason.OPENING,
+        cause=f"item:{item.id}",
+    )

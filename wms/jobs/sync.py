@@ -1,0 +1,261 @@
+"""Push shipped parcels to their shops, exactly once each, and say in the morning what did not go (R37)."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import and_, func, or_, select, update
+
+from wms import journal
+from wms.clock import now
+from wms.connectors import Connector, ConnectorError, Pushed, Shipment, connector_for
+from wms.db import Actor, Database
+from wms.errors import N_
+from wms.models import (
+    Carrier,
+    Order,
+    OrderLine,
+    OrderState,
+    Parcel,
+    ParcelLine,
+    ParcelState,
+    Push,
+    PushState,
+    Shop,
+    Waybill,
+    WaybillState,
+)
+from wms.order_states import advance as advance_order
+
+LEASE = timedelta(minutes=5)
+FIRST_RETRY = timedelta(seconds=30)
+LONGEST_RETRY = timedelta(hours=1)
+GIVE_UP_AFTER = 20
+
+BROKE = N_("The connector broke: %(fault)s")
+
+log = logging.getLogger("wms.sync")
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run did: pushes by outcome, and the lines for people."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        return not (self.counts["conflict"] or self.counts["dead"] or self.counts["retry"])
+
+
+def push_outstanding(
+    database: Database,
+    *,
+    connect: Callable[[str, dict[str, Any]], Connector] = connector_for,
+    limit: int = 1000,
+    all_now: bool = False,
+    progress: Callable[[int], None] = lambda _n: None,
+) -> Report:
+    """Push what is due, one parcel at a time; one bad order never blocks the rest.
+
+    ``all_now`` takes those that wait for a later retry as well (the nightly run). A row left in ``sending`` by
+    a process that died is taken up again when its lease ends: the connector reads the order back first, so a
+    number that arrived is not sent twice.
+    """
+    report = Report()
+    connectors: dict[int, Connector] = {}
+    for number, (warehouse_id, push_id) in enumerate(_due(database, limit, all_now)):
+        if not _claim(database, warehouse_id, push_id):
+            continue
+        what = f"{warehouse_id}-{push_id}"
+        try:
+            shop, shipment = _shipment(database, warehouse_id, push_id)
+            what = f"{shop.code} {shipment.shop_order_no} {shipment.waybill_no}"
+            if shop.id not in connectors:
+                connectors[shop.id] = connect(shop.connector, shop.settings)
+            outcome: Pushed | ConnectorError = connectors[shop.id].push_shipment(shipment)
+        except ConnectorError as error:
+            outcome = error
+        except Exception as error:
+            log.exception("push %s broke", what)
+            outcome = ConnectorError(
+                permanent=False, reason="fault", message=BROKE, facts={"fault": type(error).__name__}
+            )
+        state = _record(database, warehouse_id, push_id, outcome)
+        report.counts[state.value] += 1
+        if state is not PushState.ACKNOWLEDGED:
+            said = outcome.text if isinstance(outcome, Pushed) else str(outcome)
+            report.lines.append(f"{what}: {state.value}: {said}")
+        progress(number + 1)
+    return report
+
+
+def _due(database: Database, limit: int, all_now: bool) -> list[tuple[int, int]]:
+    at = now()
+    waiting = [Push.state == PushState.PENDING, and_(Push.state == PushState.SENDING, Push.leased_until < at)]
+    retry = Push.state == PushState.RETRY
+    waiting.append(retry if all_now else and_(retry, Push.next_at <= at))
+    with database.reading() as session:
+        return [
+            (row[0], row[1])
+            for row in session.execute(
+                select(Push.warehouse_id, Push.id).where(or_(*waiting)).order_by(Push.id).limit(limit)
+            )
+        ]
+
+
+def _claim(database: Database, warehouse_id: int, push_id: int) -> bool:
+    at = now()
+    with database.transaction(Actor(warehouse_id)) as session:
+        claimed: int = session.execute(
+            update(Push)
+            .where(
+                Push.warehouse_id == warehouse_id,
+                Push.id == push_id,
+                or_(
+                    Push.state.in_([PushState.PENDING, PushState.RETRY]),
+                    and_(Push.state == PushState.SENDING, Push.leased_until < at),
+                ),
+            )
+            .values(state=PushState.SENDING, leased_until=at + LEASE, attempts=Push.attempts + 1)
+            .execution_options(synchronize_session=False)
+        ).rowcount  # type: ignore[attr-defined]
+    return claimed == 1
+
+
+def _shipment(database: Database, warehouse_id: int, push_id: int) -> tuple[Shop, Shipment]:
+    with database.reading() as session:
+        push = session.get_one(Push, (warehouse_id, push_id))
+        parcel = session.get_one(Parcel, (warehouse_id, push.parcel_id))
+        order = session.get_one(Order, (warehouse_id, push.order_id))
+        carrier = session.get_one(Carrier, parcel.carrier_id)
+        number = session.execute(
+            select(Waybill.number).where(
+                Waybill.warehouse_id == warehouse_id, Waybill.parcel_id == parcel.id, Waybill.state == WaybillState.LIVE
+            )
+        ).scalar_one()
+        lines = tuple(
+            (row[0], row[1], int(row[2]))
+            for row in session.execute(
+                select(OrderLine.line_ref, OrderLine.sku, func.sum(ParcelLine.qty))
+                .join(
+                    ParcelLine,
+                    and_(ParcelLine.warehouse_id == OrderLine.warehouse_id, ParcelLine.order_line_id == OrderLine.id),
+                )
+                .where(ParcelLine.warehouse_id == warehouse_id, ParcelLine.parcel_id == parcel.id, ParcelLine.qty > 0)
+                .group_by(OrderLine.line_ref, OrderLine.sku)
+                .order_by(OrderLine.line_ref)
+            )
+        )
+        shop = session.get_one(Shop, push.shop_id)
+        assert parcel.handed_over_at is not None
+        return shop, Shipment(
+            order.shop_order_no,
+            parcel.code,
+            f"{warehouse_id}-{parcel.code}",
+            carrier.code,
+            carrier.name,
+            number,
+            parcel.handed_over_at,
+            lines,
+        )
+
+
+def _record(database: Database, warehouse_id: int, push_id: int, outcome: Pushed | ConnectorError) -> PushState:
+    at = now()
+    with database.transaction(Actor(warehouse_id)) as session:
+        push = session.get_one(Push, (warehouse_id, push_id), with_for_update=True)
+        push.leased_until = None
+        if isinstance(outcome, Pushed):
+            push.reason, push.evidence = outcome.answer, _json(outcome.evidence)
+            push.state = PushState(outcome.state)
+            if push.state is PushState.ACKNOWLEDGED:
+                push.acknowledged_at = at
+                _acknowledge(session, push)
+        else:
+            push.reason, push.evidence = outcome.message, _json(outcome.facts)
+            if outcome.permanent:
+                push.state = PushState.CONFLICT
+            elif push.attempts >= GIVE_UP_AFTER:
+                push.state = PushState.DEAD
+            else:
+                push.state, push.next_at = PushState.RETRY, at + _pause(push.attempts, outcome.retry_after_s)
+        journal.note(session, push, "state", "sending", push.state)
+        return push.state
+
+
+def _acknowledge(session: Any, push: Push) -> None:
+    parcel = session.get_one(Parcel, (push.warehouse_id, push.parcel_id))
+    parcel.state = ParcelState.ACKNOWLEDGED
+    session.flush()
+    order = session.get_one(Order, (push.warehouse_id, push.order_id))
+    waiting = session.execute(
+        select(func.count())
+        .select_from(Parcel)
+        .where(
+            Parcel.warehouse_id == push.warehouse_id,
+            Parcel.order_id == push.order_id,
+            Parcel.state.not_in([ParcelState.ACKNOWLEDGED, ParcelState.VOID]),
+        )
+    ).scalar_one()
+    if not waiting and order.state is OrderState.SHIPPED:
+        advance_order(session, order, OrderState.ACKNOWLEDGED)
+
+
+def _json(facts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        str(k): v if isinstance(v, (int, float, bool, str, type(None), list, dict)) else str(v)
+        for k, v in facts.items()
+    }
+
+
+def _pause(attempts: int, hint_s: float | None) -> timedelta:
+    """The shop's own hint, else doubling from 30 s to an hour, with jitter so that shops are not hit in step."""
+    if hint_s is not None:
+        return timedelta(seconds=hint_s + random.uniform(0, 3))
+    base_s = min(FIRST_RETRY.total_seconds() * 2.0 ** min(attempts - 1, 10), LONGEST_RETRY.total_seconds())
+    return timedelta(seconds=base_s * random.uniform(0.8, 1.2))
+
+
+def reconcile(database: Database) -> list[tuple[str, dict[str, int]]]:
+    """By shop: parcels shipped here against what the shops have acknowledged, and what still hangs and how."""
+    with database.reading() as session:
+        rows = session.execute(
+            select(Shop.code, Push.state, func.count())
+            .join(Shop, Shop.id == Push.shop_id)
+            .group_by(Shop.code, Push.state)
+            .order_by(Shop.code)
+        ).all()
+        shipped = {
+            row[0]: row[1]
+            for row in session.execute(
+                select(Shop.code, func.count())
+                .select_from(Parcel)
+                .join(Order, and_(Order.warehouse_id == Parcel.warehouse_id, Order.id == Parcel.order_id))
+                .join(Shop, Shop.id == Order.shop_id)
+                .where(Parcel.state.in_([ParcelState.HANDED_OVER, ParcelState.ACKNOWLEDGED]))
+                .group_by(Shop.code)
+            )
+        }
+    table: dict[str, dict[str, int]] = {code: {"shipped": int(n)} for code, n in shipped.items()}
+    for code, state, count in rows:
+        table.setdefault(code, {"shipped": 0})[state.value] = int(count)
+    return sorted(table.items())
+
+
+def outstanding(database: Database) -> int:
+    with database.reading() as session:
+        return int(
+            session.execute(
+                select(func.count())
+                .select_from(Push)
+                .where(Push.state.in_([PushState.PENDING, PushState.SENDING, PushState.RETRY]))
+            ).scalar_one()
+        )

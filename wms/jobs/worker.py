@@ -1,0 +1,87 @@
+"""The worker process: prints what is queued, pushes what has shipped, proves the books at night."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from wms.clock import now
+from wms.db import Database, migrations_pending, open_database
+from wms.jobs import audit, print_queue, sync
+from wms.settings import Settings
+
+LOOK_EVERY_S = 0.05
+"""How often the queue is looked at. One indexed SELECT; the packer's label starts within this time."""
+
+PUSH_EVERY = timedelta(seconds=10)
+NIGHT_HOUR = 3
+
+log = logging.getLogger("wms.worker")
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    """Work until told to stop; what is being sent is finished and written down first (R35)."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    database = open_database(settings)
+    try:
+        while migrations_pending(database) and not stop.wait(0.5):
+            pass  # the web process brings the tables to head first
+        _pace(database, settings, stop)
+    finally:
+        database.close()
+
+
+def _pace(database: Database, settings: Settings, stop: threading.Event) -> None:
+    busy: dict[tuple[int, int], object] = {}
+    next_push, last_night = now(), _night(settings)
+    with ThreadPoolExecutor(8, thread_name_prefix="print") as pool:
+        pushing = None
+        while not stop.wait(LOOK_EVERY_S):
+            try:
+                for key in print_queue.printers_due(database):
+                    if key not in busy or busy[key].done():  # type: ignore[attr-defined]
+                        busy[key] = pool.submit(_print, database, key, stop)
+                if now() >= next_push and (pushing is None or pushing.done()):
+                    next_push = now() + PUSH_EVERY
+                    pushing = pool.submit(_push, database)
+                if _night(settings) != last_night:
+                    last_night = _night(settings)
+                    pool.submit(_at_night, database)
+            except Exception:
+                log.exception("the worker stumbled and goes on")
+                stop.wait(2)
+
+
+def _print(database: Database, key: tuple[int, int], stop: threading.Event) -> None:
+    try:
+        print_queue.serve_printer(database, *key, stopping=stop.is_set)
+    except Exception:
+        log.exception("printer %s", key)
+
+
+def _push(database: Database) -> None:
+    try:
+        report = sync.push_outstanding(database, limit=200)
+        for line in report.lines:
+            log.warning("%s", line)
+    except Exception:
+        log.exception("push")
+
+
+def _night(settings: Settings) -> object:
+    """The date of the last night hour passed, by the warehouse's clock."""
+    local: datetime = now().astimezone(ZoneInfo(settings.timezone))
+    return (local - timedelta(hours=NIGHT_HOUR)).date()
+
+
+def _at_night(database: Database) -> None:
+    try:
+        sync.push_outstanding(database, all_now=True, limit=100_000)
+        for fault in audit.verify(database):
+            log.error("%s %s", fault.rule, fault.text)
+        log.info("tidied: %s", audit.tidy(database))
+    except Exception:
+        log.exception("night")
