@@ -1,0 +1,191 @@
+"""Orders at the desk: the list, releasing them in a wave, and one order with all that happened to it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from flask import Blueprint, render_template, request
+from sqlalchemy.orm import Session
+
+from wms import labels, trace
+from wms.errors import N_, NotFound, Refusal, term
+from wms.flows import board, cancel, orders, release, take_in
+from wms.flows.release import Released
+from wms.models import Carrier, Order, OrderState, Role, Shop, Wave
+from wms.order_states import locked
+from wms.web.access import database, operator, requires
+from wms.web.each import alone
+from wms.web.floor import Message, Screen, done, first_time, look, page
+from wms.web.pushes import why
+from wms.web.translate import say, say_refusal
+
+bp = Blueprint("orders", __name__)
+
+A_PAGE = 50
+
+
+def _state(text: str) -> OrderState | None:
+    if not text:
+        return None
+    try:
+        return OrderState(text)
+    except ValueError as error:
+        raise board.BadState(state=text[:20]) from error
+
+
+def _page_no() -> int:
+    text = request.args.get("page", "1")
+    return min(max(1, int(text)), 100_000) if text.isascii() and text.isdigit() and len(text) < 9 else 1
+
+
+def show_list(session: Session, **_where: Any) -> Screen:
+    who = operator()
+    state, begins, number = _state(request.args.get("state", "")), request.args.get("q", "").strip()[:64], _page_no()
+    rows = board.listed(session, who.warehouse_id, state, begins, (number - 1) * A_PAGE, A_PAGE + 1)
+    return Screen(
+        "desk/orders.html",
+        {
+            "rows": rows[:A_PAGE],
+            "more": len(rows) > A_PAGE,
+            "page": number,
+            "state": state,
+            "q": begins,
+            "numbers": board.orders(session, who.warehouse_id),
+            "states": list(OrderState),
+            "open_states": board.OPEN,
+        },
+    )
+
+
+@bp.get("/desk/orders")
+@requires(Role.SUPERVISOR)
+def index() -> str:
+    return page(show_list)
+
+
+@bp.post("/desk/orders/release")
+@requires(Role.SUPERVISOR)
+def release_orders() -> str:
+    """Each order in a transaction of its own: many are released even when one of them cannot be."""
+    chosen = [int(text) for text in request.form.getlist("order") if text.isascii() and text.isdigit()]
+    if request.form.get("which") != "all" and not chosen:
+        return page(show_list, Message("look", say(N_("Choose at least one order."))))
+    try:
+        with database().reading() as session:
+            ids = release.requested(session, operator().warehouse_id, chosen)
+    except Refusal as refusal:
+        return page(show_list, Message(refusal.answer, say_refusal(refusal)))
+    wave: Wave | None = None
+    results: list[Released] = []
+    refused: list[str] = []
+    for order_id in ids:
+        try:
+            wave, result = alone(partial(_release, wave=wave, order_id=order_id))
+            results.append(result)
+        except Refusal as refusal:
+            refused.append(say_refusal(refusal))
+    with database().reading() as session:
+        left = board.orders(session, operator().warehouse_id).get(OrderState.READY, 0)
+    return render_template(
+        "desk/released.html",
+        wave=wave,
+        refused=refused,
+        left=left,
+        released=[each for each in results if not each.short],
+        short=[each for each in results if each.short],
+    )
+
+
+def _release(session: Session, wave: Wave | None, order_id: int) -> tuple[Wave | None, Released]:
+    """Release one order into the wave; the first order that can go opens it, so that no wave stays empty."""
+    into = wave or release.open_wave(session)
+    result = release.release(session, into, order_id)
+    if wave is None and result.short:
+        session.delete(into)
+        return None, result
+    return into, result
+
+
+def show_order(session: Session, order_id: int, **_where: Any) -> Screen:
+    who = operator()
+    order = session.get(Order, (who.warehouse_id, order_id))
+    if order is None:
+        raise NotFound(what=term("The order"))
+    return Screen(
+        "desk/order.html",
+        {
+            "order": order,
+            "shop": session.get_one(Shop, order.shop_id),
+            "lines": orders.lines(session, order),
+            "recipient": labels.masked_recipient(order),
+            "parcels": orders.parcels(session, order),
+            "wave": session.get(Wave, (who.warehouse_id, order.wave_id)) if order.wave_id else None,
+            "carrier": session.get(Carrier, order.carrier_id) if order.carrier_id else None,
+            "carriers": orders.carriers(session),
+            "may_change_carrier": order.state in orders.CARRIER_OPEN,
+            "may_cancel": order.state not in (OrderState.SHIPPED, OrderState.ACKNOWLEDGED, OrderState.CANCELLED),
+            "story": trace.story_of_order(session, order),
+            "why": why,
+        },
+    )
+
+
+@bp.get("/desk/orders/<int:order_id>")
+@requires(Role.SUPERVISOR)
+def order(order_id: int) -> str:
+    return page(show_order, order_id=order_id)
+
+
+def _locked(session: Session, order_id: int) -> Order:
+    return locked(session, operator().warehouse_id, order_id)
+
+
+@bp.post("/desk/orders/<int:order_id>/let-go")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def let_go(session: Session, order_id: int) -> Message | None:
+    held = _locked(session, order_id)
+    take_in.let_go(session, held)
+    return done(N_("Order %(order)s is ready."), order=held.shop_order_no)
+
+
+@bp.post("/desk/orders/<int:order_id>/cancel")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def cancel_order(session: Session, order_id: int) -> Message | None:
+    stopped = _locked(session, order_id)
+    cancel.cancel(session, stopped, request.form.get("why", "").strip()[:200] or "desk")
+    return look(
+        N_("Order %(order)s is cancelled. Goods already picked wait to be put back."), order=stopped.shop_order_no
+    )
+
+
+@bp.post("/desk/orders/<int:order_id>/again")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def again(session: Session, order_id: int) -> Message | None:
+    short = _locked(session, order_id)
+    release.try_again(session, short)
+    return done(N_("Order %(order)s has all its pieces now and goes on."), order=short.shop_order_no)
+
+
+@bp.post("/desk/orders/<int:order_id>/without")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def without(session: Session, order_id: int) -> Message | None:
+    short = _locked(session, order_id)
+    release.ship_without(session, short)
+    if short.state is OrderState.CANCELLED:
+        return look(N_("Nothing of order %(order)s is left to send; it is cancelled."), order=short.shop_order_no)
+    return done(N_("Order %(order)s goes on without the missing pieces."), order=short.shop_order_no)
+
+
+@bp.post("/desk/orders/<int:order_id>/carrier")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def change_carrier(session: Session, order_id: int) -> Message | None:
+    text = request.form.get("carrier", "")
+    chosen = int(text) if text.isascii() and text.isdigit() else 0
+    carrier = orders.change_carrier(session, operator().warehouse_id, order_id, chosen)
+    return done(N_("It goes with %(carrier)s now."), carrier=carrier.name)

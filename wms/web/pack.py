@@ -1,0 +1,158 @@
+"""Pack 打包 at the station: /pack."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from flask import Blueprint, Response, make_response, request
+from sqlalchemy.orm import Session
+
+from wms import labels, waybills
+from wms.errors import N_, BadQuantity, ChangedMeanwhile, term
+from wms.flows import pack
+from wms.models import Carrier, Device, Location, Order, Parcel, ParcelState, Printer, Role, Station
+from wms.scan import clean, parse
+from wms.web.access import database, operator, requires, settings
+from wms.web.floor import Message, Screen, done, first_time, look, page, render
+
+bp = Blueprint("pack", __name__)
+
+
+def _station(session: Session) -> Station | None:
+    who = operator()
+    device = session.get_one(Device, (who.warehouse_id, who.device_id))
+    return session.get(Station, (who.warehouse_id, device.station_id)) if device.station_id else None
+
+
+def show(session: Session, **_where: Any) -> Screen:
+    """The parcel on the bench and its step, or the last label and the question for the next tote."""
+    who = operator()
+    station = _station(session)
+    parcel = pack.open_parcel(session, who.warehouse_id, who.id)
+    if parcel is None:
+        return Screen(
+            "pack/scan_tote.html",
+            {"station": station, "waiting": pack.waiting(session, who.warehouse_id), **_last_label(session)},
+        )
+    order = session.get_one(Order, (parcel.warehouse_id, parcel.order_id))
+    facts = {
+        "station": station,
+        "parcel": parcel,
+        "order": order,
+        "lines": pack.lines(session, parcel),
+        "carrier": session.get_one(Carrier, parcel.carrier_id),
+        "last": pack.last(session, parcel),
+        "ParcelState": ParcelState,
+    }
+    return Screen("pack/weigh.html" if parcel.state is ParcelState.VERIFIED else "pack/scan_item.html", facts)
+
+
+def _last_label(session: Session) -> dict[str, Any]:
+    who = operator()
+    parcel = pack.last_parcel(session, who.warehouse_id, who.id)
+    if parcel is None:
+        return {"labelled": None}
+    job = labels.job_of(session, parcel)
+    return {
+        "labelled": parcel,
+        "job": job,
+        "waybill": waybills.live(session, parcel),
+        "labelled_order": session.get_one(Order, (parcel.warehouse_id, parcel.order_id)),
+        "printer": session.get(Printer, (job.warehouse_id, job.printer_id)) if job else None,
+        "shelf": session.get_one(Location, (parcel.warehouse_id, parcel.location_id)),
+    }
+
+
+@bp.get("/pack")
+@requires(Role.PACKER)
+def index() -> str:
+    return page(show)
+
+
+@bp.get("/pack/label")
+@requires(Role.PACKER)
+def label() -> Response:
+    """Polled while a label is on its way: 204 when nothing changed since the version the page has."""
+    with database().reading() as session:
+        facts = _last_label(session)
+        job = facts.get("job")
+        version = f"{job.id}-{job.state}-{job.reason}" if job else "none"
+        if facts["labelled"] is None or request.args.get("version") == version:
+            return make_response("", 204)
+        return make_response(render(Screen("pack/label.html", {**facts, "station": _station(session)})))
+
+
+@bp.post("/pack/scan")
+@requires(Role.PACKER)
+@first_time(show)
+def scan(session: Session) -> Message | None:
+    code = request.form.get("code", "")
+    who = operator()
+    if parse(code).kind == "station":
+        station = pack.bind_station(session, session.get_one(Device, (who.warehouse_id, who.device_id)), code)
+        return done(N_("You pack at station %(station)s now."), station=station.name)
+    idle = timedelta(minutes=settings().claim_idle_minutes)
+    pack.scan(session, who.id, _station(session), code, idle)
+    return done(N_("%(code)s is right."), code=clean(code)[:40])
+
+
+def _open(session: Session) -> Parcel:
+    parcel = pack.open_parcel(session, operator().warehouse_id, operator().id)
+    if parcel is None:
+        pack.say_cancelled(session, operator().warehouse_id, operator().id)
+        raise ChangedMeanwhile(what=term("The parcel"))
+    return parcel
+
+
+def _row_id(field: str) -> int:
+    """The row a form names; 0, which no row has, when it names none."""
+    text = request.form.get(field, "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
+@bp.post("/pack/count")
+@requires(Role.PACKER)
+@first_time(show)
+def count(session: Session) -> Message | None:
+    entered = request.form.get("qty", "").strip()
+    if not (entered.isascii() and entered.isdigit()):
+        raise BadQuantity(entered=entered[:20] or "—", most=1)
+    pack.count_in(session, _open(session), _row_id("item_id"), int(entered))
+    return done(N_("%(qty)s counted in."), qty=int(entered))
+
+
+@bp.post("/pack/full")
+@requires(Role.PACKER)
+@first_time(show)
+def full(session: Session) -> Message | None:
+    pack.parcel_full(session, _open(session))
+    return look(N_("Close this parcel and weigh it. The rest goes into another one."))
+
+
+@bp.post("/pack/undo")
+@requires(Role.PACKER)
+@first_time(show)
+def undo(session: Session) -> Message | None:
+    pack.undo(session, _open(session))
+    return look(N_("Undone. Put the piece back into the tote."))
+
+
+@bp.post("/pack/weigh")
+@requires(Role.PACKER)
+@first_time(show)
+def weigh(session: Session) -> Message | None:
+    pack.weigh(session, _open(session), _station(session), request.form.get("weight_g", ""))
+    return done(N_("Weighed. The label comes out at your station."))
+
+
+@bp.post("/pack/reprint")
+@requires(Role.PACKER)
+@first_time(show)
+def reprint(session: Session) -> Message | None:
+    who = operator()
+    parcel = session.get(Parcel, (who.warehouse_id, _row_id("parcel_id")))
+    if parcel is None:
+        raise ChangedMeanwhile(what=term("The parcel"))
+    job = pack.reprint(session, parcel, _station(session), request.form.get("reason", ""))
+    return look(N_("Printing again, marked %(number)s. Tear the old label up."), number=f"补打 {job.reprint_no}")

@@ -1,0 +1,78 @@
+"""Words in the worker's own language: gettext from the .po files, times in the warehouse's zone."""
+
+from __future__ import annotations
+
+import gettext
+import io
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_datetime
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from flask import g, has_request_context, request
+
+from wms.errors import Refusal, Term
+
+TRANSLATIONS = Path(__file__).parent.parent / "translations"
+LANGUAGES = ("zh", "en")
+
+
+@cache
+def _catalog(language: str) -> gettext.NullTranslations:
+    """The .po file is compiled in memory, so that there is no compiled file to forget."""
+    path = TRANSLATIONS / language / "LC_MESSAGES" / "messages.po"
+    if not path.exists():
+        return gettext.NullTranslations()
+    with path.open("rb") as file:
+        messages = read_po(file, locale=language)
+    compiled = io.BytesIO()
+    write_mo(compiled, messages)
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)
+
+
+def language() -> str:
+    """The signed-in operator's language (R16), else the one chosen before sign-in, else the browser's."""
+    if not has_request_context():
+        return "zh"
+    operator = g.get("operator")
+    if operator is not None:
+        return str(operator.language)
+    chosen = request.args.get("language") or request.cookies.get("language")
+    if chosen in LANGUAGES:
+        return str(chosen)
+    return request.accept_languages.best_match(["zh", "en"]) or "zh"
+
+
+def _(message: str, **facts: Any) -> str:
+    text = _catalog(language()).gettext(message) if message else ""
+    return text % facts if facts else text
+
+
+def plural(one: str, many: str, number: int) -> str:
+    return _catalog(language()).ngettext(one, many, number)
+
+
+def say(message: str, facts: Mapping[str, Any] | None = None) -> str:
+    """A message with its facts, both in the worker's language; a fact that is a Term is translated too."""
+    said = {name: _(value) if isinstance(value, Term) else value for name, value in (facts or {}).items()}
+    text = _catalog(language()).gettext(message) if message else ""
+    return text % said if said else text
+
+
+def say_refusal(refusal: Refusal) -> str:
+    return say(refusal.message, refusal.facts)
+
+
+def local(moment: datetime | None, form: str = "medium") -> str:
+    """A UTC moment as the warehouse's clock shows it."""
+    if moment is None:
+        return "—"
+    zone = ZoneInfo(g.get("timezone") or "Asia/Shanghai")
+    pattern = {"time": "HH:mm", "short": "MM-dd HH:mm", "medium": "yyyy-MM-dd HH:mm"}.get(form, form)
+    return str(format_datetime(moment.astimezone(zone), pattern, locale="zh" if language() == "zh" else "en"))
