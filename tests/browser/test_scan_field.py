@@ -1,0 +1,713 @@
+"""The scan field in a real browser: every way a code gets in, and every way a post can get lost."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import barcode
+import pytest
+import segno
+from barcode.writer import ImageWriter
+from flask import Flask, Response, jsonify, render_template_string, request
+from jinja2 import ChoiceLoader, FileSystemLoader
+from PIL import Image, ImageFilter
+from werkzeug.serving import make_server
+
+from wms import camera
+from wms.errors import Refusal
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+Browser = playwright_api.Browser
+Page = playwright_api.Page
+expect = playwright_api.expect
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).resolve().parents[2]
+VENDOR = ROOT / "static" / "vendor"
+CHROMIUM = Path(os.environ.get("WMS_CHROMIUM") or "/usr/bin/chromium")
+CSP = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; media-src 'self' blob:; worker-src 'self'; manifest-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+]
+GS = "\x1d"
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Field</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="csrf-token" content="token-of-now">
+<link rel="icon" href="/static/icon.svg"><link rel="stylesheet" href="/static/app.css">
+<script src="/static/vendor/htmx.min.js" defer></script>
+<script src="/static/scan.js" defer></script></head>
+<body data-operator="{{ operator }}" data-speech="{{ speech }}">
+<span id="waiting"></span>
+<main id="screen" tabindex="-1">{{ inside|safe }}</main>
+{% include "parts/words.html" %}</body></html>"""
+
+SCREEN = """{% import "parts/scan.html" as scan with context %}{% import "parts/ui.html" as ui with context %}
+<section class="screen" data-step="pick/scan_item" data-say="Take 3">
+{% if answer %}{{ ui.message(answer, text, block) }}{% endif %}
+<p id="seen">{{ codes|length }}: {{ codes|join(" ") }}</p>
+{{ scan.field("/scan", "Scan the item", hidden={"version": "7"}) }}
+<label>Quantity <input id="qty" name="qty" type="text"></label>
+<form data-act method="post" action="/act"><input type="hidden" name="line" value="4">
+<button id="short" name="why" value="empty">Short</button></form>
+<p id="acts">{{ acts }}</p>
+</section>"""
+
+
+@dataclass
+class Post:
+    """What reached the server, as it came."""
+
+    path: str
+    fields: dict[str, str]
+    csrf: str
+    kind: str
+
+
+@dataclass
+class Shop:
+    """A server that remembers every post, and answers a repeated scan id with the first answer (R10)."""
+
+    app: Flask
+    posts: list[Post] = field(default_factory=list)
+    answers: dict[str, tuple[str, int, dict[str, str]]] = field(default_factory=dict)
+    codes: list[str] = field(default_factory=list)
+    acts: int = 0
+    fail_first: int = 0
+    operator: str = "7"
+    speech: str = "off"
+    hold: threading.Event = field(default_factory=threading.Event)
+    address: str = ""
+
+    def ids(self) -> list[str]:
+        return [post.fields["scan_id"] for post in self.posts]
+
+
+def screen(shop: Shop, answer: str = "", text: str = "", *, block: bool = False) -> str:
+    return render_template_string(SCREEN, answer=answer, text=text, block=block, codes=shop.codes, acts=shop.acts)
+
+
+def build() -> Shop:
+    app = Flask("scan-field", static_folder=str(ROOT / "static"))
+    app.jinja_loader = ChoiceLoader([FileSystemLoader(ROOT / "templates")])
+    app.jinja_env.globals.update(
+        {
+            "_": lambda message, **facts: message % facts if facts else message,
+            "static": lambda path: f"/static/{path}",
+            "csrf_token": lambda: "token-of-now",
+        }
+    )
+    shop = Shop(app)
+    shop.hold.set()
+
+    @app.after_request
+    def strict(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = CSP
+        return response
+
+    @app.get("/")
+    @app.get("/other")
+    def page() -> str:
+        inside = screen(shop) if request.path == "/" else '<section class="screen"><h1>Other</h1></section>'
+        return render_template_string(PAGE, inside=inside, operator=shop.operator, speech=shop.speech)
+
+    @app.get("/sign-in")
+    def sign_in() -> str:
+        return render_template_string(PAGE, inside="<h1>Sign in</h1>", operator="", speech="off")
+
+    @app.post("/scan")
+    @app.post("/act")
+    def post() -> tuple[str, int, dict[str, str]]:
+        fields = request.form.to_dict()
+        shop.posts.append(
+            Post(request.path, fields, request.headers["X-CSRFToken"], request.headers["X-Requested-With"])
+        )
+        shop.hold.wait(10)
+        if shop.fail_first > 0:
+            shop.fail_first -= 1
+            return "no", 503, {}
+        scan_id = fields["scan_id"]
+        if scan_id in shop.answers:
+            body, status, headers = shop.answers[scan_id]
+            return body, status, {**headers, "Idempotent-Replay": "true"}
+        shop.answers[scan_id] = answer(shop, request.path, fields.get("code", ""))
+        return shop.answers[scan_id]
+
+    @app.post("/camera/read")
+    def read_photo() -> tuple[Response, int]:
+        try:
+            reading = camera.read(request.files["photo"].read(), request.form["formats"].split(","))
+        except Refusal as refusal:
+            return jsonify(codes=[], message=str(refusal)), 422
+        found = [{"text": c.text, "symbology": c.symbology, "engine": c.engine} for c in reading.codes]
+        return jsonify(codes=found, message=reading.message), 200
+
+    return shop
+
+
+def answer(shop: Shop, path: str, code: str) -> tuple[str, int, dict[str, str]]:
+    if path == "/act":
+        shop.acts += 1
+        return screen(shop, "look", "Short noted"), 200, {}
+    if code == "WRONG":
+        return screen(shop, "wrong", "Pick A1, not WRONG."), 422, {}
+    if code == "BLOCK":
+        return screen(shop, "wrong", "Order 9 was cancelled.", block=True), 422, {}
+    if code == "SIGNED-OUT":
+        return "", 401, {}
+    shop.codes.append(code)
+    if code == "LAST":
+        return "", 200, {"X-Go": "/other"}
+    return screen(shop, "done", f"{code} taken"), 200, {}
+
+
+# Sees what a worker feels: sounds are counted, vibrations and flashes noted.
+SENSES = """
+window.felt = {flashes: [], buzz: [], tones: [], answers: [], tracks: []};
+navigator.vibrate = (pattern) => { felt.buzz.push(pattern); return true; };
+const make = AudioContext.prototype.createOscillator;
+AudioContext.prototype.createOscillator = function () {
+  const oscillator = make.call(this);
+  const start = oscillator.start.bind(oscillator);
+  oscillator.start = (at) => { felt.tones.push(oscillator.frequency.value); start(at); };
+  return oscillator;
+};
+document.addEventListener("wms:answer", (event) => felt.answers.push(event.detail));
+document.addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
+  const now = [...document.body.classList].find((name) => name.startsWith("flash-"));
+  if (now && felt.flashes.at(-1) !== now) felt.flashes.push(now);
+}).observe(document.body, {attributes: true, attributeFilter: ["class"]}));
+"""
+
+
+@pytest.fixture(scope="module")
+def launch() -> Iterator[Callable[..., Any]]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"NO BROWSER: {CHROMIUM} is missing (apt-get install chromium); the scan field is untested")
+    missing = [
+        name
+        for name in ("htmx.min.js", "barcode-detector.js", "zxing_reader.wasm", "icons.svg")
+        if not (VENDOR / name).is_file()
+    ]
+    if missing:
+        pytest.skip(f"NO BROWSER FILES: static/vendor lacks {', '.join(missing)}; install the project first")
+    with playwright_api.sync_playwright() as playwright:
+        browsers = []
+
+        def start(clip: Path | None = None) -> Any:
+            arguments = [*ARGUMENTS, f"--use-file-for-fake-video-capture={clip}"] if clip else ARGUMENTS
+            browsers.append(playwright.chromium.launch(executable_path=str(CHROMIUM), args=arguments))
+            return browsers[-1]
+
+        yield start
+        for browser in browsers:
+            browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser(launch: Callable[..., Any]) -> Any:
+    return launch()
+
+
+@pytest.fixture()
+def shop() -> Iterator[Shop]:
+    shop = build()
+    server = make_server("127.0.0.1", 0, shop.app, threaded=True)
+    shop.address = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield shop
+    shop.hold.set()
+    server.shutdown()
+    thread.join()
+
+
+def hold_phone(browser: Any, shop: Shop, **more: Any) -> Any:
+    context = browser.new_context(
+        viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True, permissions=["camera"], **more
+    )
+    context.set_default_timeout(10_000)
+    page = context.new_page()
+    page.add_init_script(SENSES)
+    page.goto(shop.address)
+    return page
+
+
+@pytest.fixture()
+def phone(browser: Any, shop: Shop) -> Iterator[Any]:
+    page = hold_phone(browser, shop)
+    faults: list[str] = []
+    page.on("console", lambda line: faults.append(line.text) if "Content Security" in line.text else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    yield page
+    page.context.close()
+    assert faults == []
+
+
+def wedge(page: Any, text: str, suffix: str = "Enter") -> None:
+    for character in text:
+        page.keyboard.press("Control+]" if character == GS else character)
+    page.keyboard.press(suffix)
+
+
+def allow_slow_keys(page: Any) -> None:
+    """A busy test machine is a slow scanner: its keys come more than 50 ms apart."""
+    page.evaluate("() => localStorage.setItem('wms.device', JSON.stringify({gap_ms: 2000}))")
+    page.reload()
+
+
+def seen(page: Any, text: str) -> None:
+    expect(page.locator("#seen")).to_have_text(text)
+
+
+def felt(page: Any, what: str) -> Any:
+    return page.evaluate("(what) => window.felt[what]", what)
+
+
+# ---------------------------------------------------------------- the wedge
+
+
+def test_a_scanner_that_types_keys_fills_the_focused_field(phone: Any, shop: Shop) -> None:
+    expect(phone.locator(".scan-input")).to_be_focused()
+    assert phone.locator(".scan-input").get_attribute("inputmode") == "none"  # no soft keyboard
+    wedge(phone, "L-01-02")
+    seen(phone, "1: L-01-02")
+    [post] = shop.posts
+    assert (post.csrf, post.kind, post.fields["version"]) == ("token-of-now", "scan", "7")
+    assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", post.fields["scan_id"])
+    expect(phone.locator(".scan-input")).to_be_focused()
+    expect(phone.locator(".scan-input")).to_have_value("")
+
+
+def test_a_tab_ends_a_scan_as_well(phone: Any, shop: Shop) -> None:
+    allow_slow_keys(phone)
+    wedge(phone, "L-01-02", "Tab")
+    seen(phone, "1: L-01-02")
+
+
+def test_a_scan_while_a_button_has_focus_reaches_the_field_and_presses_nothing(phone: Any, shop: Shop) -> None:
+    phone.locator("#short").focus()
+    wedge(phone, "6901234567892")
+    seen(phone, "1: 6901234567892")
+    assert [post.path for post in shop.posts] == ["/scan"]
+
+
+def test_a_scan_while_focus_is_lost_reaches_the_field(phone: Any, shop: Shop) -> None:
+    phone.evaluate("() => { document.activeElement.blur(); document.querySelector('#screen').focus(); }")
+    wedge(phone, f"01095011015300{GS}10LOT")
+    seen(phone, f"1: 01095011015300{GS}10LOT")
+
+
+def test_a_scan_into_the_quantity_is_taken_out_of_it_again(phone: Any, shop: Shop) -> None:
+    allow_slow_keys(phone)
+    phone.locator("#qty").fill("12")
+    shop.hold.clear()
+    wedge(phone, "6901234567892")
+    expect(phone.locator("#qty")).to_have_value("12")
+    shop.hold.set()
+    seen(phone, "1: 6901234567892")
+
+
+def test_a_quantity_that_a_hand_types_is_no_scan(phone: Any, shop: Shop) -> None:
+    quantity = phone.locator("#qty")
+    quantity.press_sequentially("12000", delay=80)
+    quantity.press("Enter")
+    expect(quantity).to_have_value("12000")
+    phone.locator(".scan-input").focus()
+    wedge(phone, "A-100")
+    seen(phone, "1: A-100")  # the first post that there was
+
+
+def test_the_group_separator_of_gs1_arrives_by_keys(phone: Any, shop: Shop) -> None:
+    wedge(phone, f"0109501101530003{GS}10LOT7{GS}21SER")
+    seen(phone, f"1: 0109501101530003{GS}10LOT7{GS}21SER")
+    assert shop.posts[0].fields["code"] == f"0109501101530003{GS}10LOT7{GS}21SER"
+
+
+def test_a_scanner_that_is_an_input_method_needs_no_enter(phone: Any, shop: Shop) -> None:
+    phone.keyboard.insert_text(f"0109501101530003{GS}10LOT7")
+    seen(phone, f"1: 0109501101530003{GS}10LOT7")
+
+
+def test_a_hand_types_after_asking_for_the_keyboard(phone: Any, shop: Shop) -> None:
+    phone.get_by_role("button", name="Type").tap()
+    field_ = phone.locator(".scan-input")
+    expect(field_).to_be_focused()
+    expect(field_).to_have_attribute("inputmode", "text")
+    field_.press_sequentially("L-0", delay=70)
+    phone.keyboard.insert_text("9")  # a soft keyboard's word, not a scan: it must wait for Enter
+    field_.press("Enter")
+    seen(phone, "1: L-09")
+
+
+def test_a_second_trigger_pull_counts_unless_this_device_was_told_otherwise(phone: Any, shop: Shop) -> None:
+    wedge(phone, "A-100")
+    seen(phone, "1: A-100")
+    wedge(phone, "A-100")  # R11: two pieces
+    seen(phone, "2: A-100 A-100")
+    phone.evaluate("() => localStorage.setItem('wms.device', JSON.stringify({cooldown_ms: 60000, prefix: '~'}))")
+    phone.reload()
+    wedge(phone, "~B-200")
+    seen(phone, "3: A-100 A-100 B-200")
+    wedge(phone, "~B-200")
+    wedge(phone, "~C-300")
+    seen(phone, "4: A-100 A-100 B-200 C-300")
+
+
+# ---------------------------------------------------------------- what the worker feels
+
+
+def test_done_wrong_and_look_are_three_different_feelings(phone: Any, shop: Shop) -> None:
+    wedge(phone, "A-100")
+    seen(phone, "1: A-100")
+    wedge(phone, "WRONG")
+    expect(phone.locator(".message-wrong")).to_contain_text("Pick A1, not WRONG.")
+    phone.locator("#short").tap()
+    expect(phone.locator(".message-look")).to_be_visible()
+    assert felt(phone, "flashes") == ["flash-done", "flash-wrong", "flash-look"]
+    assert felt(phone, "tones") == [1800, 300, 300, 900, 1200]
+    done, wrong, look = felt(phone, "buzz")
+    assert done != wrong != look != done
+    assert [each["answer"] for each in felt(phone, "answers")] == ["done", "wrong", "look"]
+
+
+def test_a_blocking_message_refuses_scans_until_it_is_acknowledged(phone: Any, shop: Shop) -> None:
+    wedge(phone, "BLOCK")
+    expect(phone.locator("[data-block]")).to_be_visible()
+    wedge(phone, "A-100")
+    phone.keyboard.insert_text("A-200")
+    phone.locator("#short").dispatch_event("click")
+    expect(phone.locator(".scan-input")).to_have_value("")
+    assert felt(phone, "tones") == [300] * 8  # the answer, and a wrong sound for each that was refused
+    assert len(shop.posts) == 1
+    phone.get_by_role("button", name="OK, understood").tap()
+    wedge(phone, "A-300")
+    seen(phone, "1: A-300")
+
+
+def test_a_device_without_voices_says_so_and_keeps_its_sounds(phone: Any, shop: Shop) -> None:
+    shop.speech = "on"
+    phone.reload()
+    expect(phone.locator(".speech-absent")).to_have_text("No voice on this device")
+
+
+# ---------------------------------------------------------------- never lost, never twice
+
+
+def test_scans_wait_through_a_dead_network_and_a_reload_and_go_once_each_in_order(phone: Any, shop: Shop) -> None:
+    phone.route("**/scan", lambda route: route.abort())
+    for code in ("A-100", "A-200", "A-300"):
+        wedge(phone, code)
+    expect(phone.locator("#waiting")).to_have_text("3 waiting")
+    phone.reload()
+    expect(phone.locator("#waiting")).to_have_text("3 waiting")
+    assert shop.posts == []
+    phone.unroute("**/scan")
+    phone.evaluate("() => window.dispatchEvent(new Event('online'))")
+    seen(phone, "3: A-100 A-200 A-300")
+    expect(phone.locator("#waiting")).to_be_hidden()
+    assert len(set(shop.ids())) == len(shop.posts) == 3
+
+
+def test_it_goes_on_by_itself_when_the_network_is_back(phone: Any, shop: Shop) -> None:
+    phone.context.set_offline(True)
+    wedge(phone, "A-100")
+    expect(phone.locator("#waiting")).to_have_text("1 waiting")
+    phone.context.set_offline(False)
+    seen(phone, "1: A-100")
+
+
+def test_an_answer_lost_on_the_way_is_asked_for_again_with_the_same_id(phone: Any, shop: Shop) -> None:
+    lost = []
+
+    def lose_first(route: Any) -> None:
+        if lost:
+            route.continue_()
+            return
+        lost.append(route.fetch())  # the server has it; the phone never hears
+        route.abort()
+
+    phone.route("**/scan", lose_first)
+    wedge(phone, "A-100")
+    seen(phone, "1: A-100")
+    first, second = shop.ids()
+    assert first == second
+    assert shop.codes == ["A-100"]
+    assert felt(phone, "answers")[-1]["replay"] is True
+
+
+def test_a_server_that_is_starting_gets_the_same_scan_again(phone: Any, shop: Shop) -> None:
+    shop.fail_first = 2
+    wedge(phone, "A-100")
+    seen(phone, "1: A-100")
+    assert len(shop.posts) == 3
+    assert len(set(shop.ids())) == 1
+
+
+def test_two_taps_are_one_post_and_the_button_rests_meanwhile(phone: Any, shop: Shop) -> None:
+    shop.hold.clear()
+    button = phone.locator("#short")
+    button.dblclick()
+    expect(button).to_be_disabled()
+    phone.evaluate("() => document.querySelector('form[data-act]').requestSubmit()")
+    shop.hold.set()
+    expect(phone.locator("#acts")).to_have_text("1")
+    expect(button).to_be_enabled()
+    [post] = shop.posts
+    assert (post.fields["why"], post.fields["line"]) == ("empty", "4")
+
+
+def test_an_act_that_waits_keeps_its_button_at_rest_over_a_reload(phone: Any, shop: Shop) -> None:
+    phone.route("**/act", lambda route: route.abort())
+    phone.locator("#short").tap()
+    expect(phone.locator("#waiting")).to_have_text("1 waiting")
+    phone.reload()
+    expect(phone.locator("#short")).to_be_disabled()
+    phone.unroute("**/act")
+    phone.evaluate("() => window.dispatchEvent(new Event('online'))")
+    expect(phone.locator("#acts")).to_have_text("1")
+
+
+def test_an_answer_to_another_page_leaves_this_page_as_it_is(phone: Any, shop: Shop) -> None:
+    phone.route("**/scan", lambda route: route.abort())
+    wedge(phone, "A-100")
+    wedge(phone, "WRONG")
+    expect(phone.locator("#waiting")).to_have_text("2 waiting")
+    phone.unroute("**/scan")
+    phone.goto(f"{shop.address}/other")
+    expect(phone.locator(".message-wrong")).to_contain_text("Pick A1, not WRONG.")
+    expect(phone.get_by_role("heading", name="Other")).to_be_visible()
+    assert shop.codes == ["A-100"]
+
+
+def test_what_one_operator_scanned_waits_for_that_operator(phone: Any, shop: Shop) -> None:
+    phone.route("**/scan", lambda route: route.abort())
+    wedge(phone, "A-100")
+    expect(phone.locator("#waiting")).to_have_text("1 waiting")
+    phone.unroute("**/scan")
+    shop.operator = "8"
+    phone.reload()
+    wedge(phone, "B-200")
+    seen(phone, "1: B-200")
+    shop.operator = "7"
+    phone.reload()
+    seen(phone, "2: B-200 A-100")
+
+
+def test_a_signed_out_operator_is_sent_to_sign_in_and_the_scan_is_kept(phone: Any, shop: Shop) -> None:
+    wedge(phone, "SIGNED-OUT")
+    phone.wait_for_url("**/sign-in")
+    kept = phone.evaluate("() => Object.keys(localStorage).filter((key) => key.startsWith('wms.outbox.7.'))")
+    assert len(kept) == 1
+
+
+def test_a_badge_scanned_before_anyone_signed_in_leaves_nothing_in_storage(phone: Any, shop: Shop) -> None:
+    shop.operator = ""
+    phone.reload()
+    phone.route("**/scan", lambda route: route.abort())
+    wedge(phone, "BADGE-TOKEN")
+    expect(phone.locator("#waiting")).to_have_text("1 waiting")
+    assert phone.evaluate("() => JSON.stringify({...localStorage})") == "{}"
+
+
+def test_the_server_can_send_the_phone_on(phone: Any, shop: Shop) -> None:
+    wedge(phone, "LAST")
+    phone.wait_for_url("**/other")
+
+
+def test_scans_work_when_htmx_did_not_load(phone: Any, shop: Shop) -> None:
+    phone.route("**/htmx.min.js", lambda route: route.abort())
+    phone.reload()
+    wedge(phone, "A-100")
+    seen(phone, "1: A-100")
+
+
+# ---------------------------------------------------------------- photo
+
+
+def code128(text: str) -> Image.Image:
+    out = io.BytesIO()
+    writer = ImageWriter()
+    barcode.get("code128", text, writer=writer).write(out, {"write_text": False, "module_width": 0.4})
+    return Image.open(out).convert("L")
+
+
+def photograph(*labels: Image.Image, size: tuple[int, int] = (1280, 720)) -> Image.Image:
+    picture = Image.new("L", size, 190)
+    step = size[1] // (len(labels) + 1)
+    for place, label in enumerate(labels, 1):
+        left, top = (size[0] - label.width) // 2, place * step - label.height // 2
+        picture.paste(label, (left, top))
+    return picture.filter(ImageFilter.GaussianBlur(0.6))
+
+
+def jpeg(picture: Image.Image) -> dict[str, Any]:
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=88)
+    return {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": out.getvalue()}
+
+
+def test_a_photo_with_one_code_is_a_scan(phone: Any, shop: Shop) -> None:
+    big = photograph(code128("L-01-02-03").resize((1500, 700)), size=(4000, 3000))
+    phone.locator("[data-scan-file]").set_input_files(jpeg(big))
+    seen(phone, "1: L-01-02-03")
+
+
+def test_a_photo_with_several_codes_asks_which(phone: Any, shop: Shop) -> None:
+    picture = photograph(code128("L-01-02-03"), code128("A-100-200"), size=(1280, 960))
+    phone.locator("[data-scan-file]").set_input_files(jpeg(picture))
+    expect(phone.locator(".choice")).to_have_count(2)
+    assert shop.posts == []
+    phone.get_by_role("button", name="A-100-200").tap()
+    seen(phone, "1: A-100-200")
+
+
+def test_a_photo_without_a_code_says_what_to_do(phone: Any, shop: Shop) -> None:
+    phone.locator("[data-scan-file]").set_input_files(jpeg(photograph()))
+    expect(phone.locator("[data-scan-note]")).to_contain_text("No barcode found")
+    expect(phone.locator(".scan-input")).to_be_enabled()
+
+
+def test_a_file_that_is_no_picture_is_answered_in_words(phone: Any, shop: Shop) -> None:
+    junk = {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": b"no picture at all"}
+    phone.locator("[data-scan-file]").set_input_files(junk)
+    expect(phone.locator("[data-scan-note]")).to_contain_text("not a picture")
+
+
+# ---------------------------------------------------------------- live camera
+
+
+def clip(path: Path, *views: tuple[int, Image.Image]) -> Path:
+    with path.open("wb") as out:
+        for frames, picture in views:
+            for shift in range(frames):
+                frame = picture.rotate((shift % 5) - 2, fillcolor=190, resample=Image.Resampling.BILINEAR)
+                frame.convert("RGB").save(out, "JPEG", quality=90, subsampling=2)
+    return path
+
+
+def test_the_live_camera_counts_each_time_a_label_comes_into_view(
+    launch: Callable[..., Any], shop: Shop, tmp_path: Path
+) -> None:
+    label = photograph(code128("L-01-02-03"))
+    page = hold_phone(launch(clip(tmp_path / "one.mjpeg", (30, photograph()), (20, label))), shop)
+    page.get_by_role("button", name="Camera").tap()
+    expect(page.locator("dialog.camera-dialog")).to_be_visible()
+    seen(page, "1: L-01-02-03")
+    expect(page.locator(".camera-answer")).to_contain_text("L-01-02-03 taken")
+    seen(page, "2: L-01-02-03 L-01-02-03")  # it left the view and came back: the next piece (R11)
+    page.get_by_role("button", name="Close").tap()
+    expect(page.locator("dialog.camera-dialog")).to_be_hidden()
+    assert page.evaluate("() => document.querySelector('.camera-video').srcObject") is None
+    page.context.close()
+
+
+def test_a_label_that_stays_in_view_is_one_scan(launch: Callable[..., Any], shop: Shop, tmp_path: Path) -> None:
+    label = photograph(code128("L-01-02-03"))
+    page = hold_phone(launch(clip(tmp_path / "stay.mjpeg", (10, label))), shop)
+    page.get_by_role("button", name="Camera").tap()
+    seen(page, "1: L-01-02-03")
+    page.evaluate("""() => new Promise((done) => {
+      const video = document.querySelector(".camera-video");
+      const end = video.currentTime + 2.5;
+      video.addEventListener("timeupdate", () => video.currentTime > end && done());
+    })""")
+    assert shop.codes == ["L-01-02-03"]
+    page.context.close()
+
+
+def test_two_codes_in_view_are_a_question(launch: Callable[..., Any], shop: Shop, tmp_path: Path) -> None:
+    out = io.BytesIO()
+    segno.make_qr("BIN-1").save(out, kind="png", scale=7, border=4)
+    view = photograph()
+    view.paste(code128("ITEM-22"), (150, 250))
+    view.paste(Image.open(out).convert("L"), (850, 270))
+    page = hold_phone(launch(clip(tmp_path / "two.mjpeg", (10, view))), shop)
+    page.get_by_role("button", name="Camera").tap()
+    page.locator("dialog .choice", has_text="BIN-1").tap()
+    seen(page, "1: BIN-1")
+    assert shop.codes == ["BIN-1"]
+    page.context.close()
+
+
+def test_the_region_box_on_the_screen_is_the_part_that_is_read(phone: Any) -> None:
+    phone.get_by_role("button", name="Camera").tap()
+    expect(phone.locator(".camera-answer")).to_have_text("Hold the barcode in the box")
+    box, video = phone.locator(".camera-box"), phone.locator(".camera-video")
+    expect(box).to_have_attribute("style", re.compile("width"))
+    inner, outer = box.bounding_box(), video.bounding_box()
+    assert inner["width"] / outer["width"] == pytest.approx(0.8, abs=0.02)
+    assert inner["height"] / outer["height"] == pytest.approx(0.35, abs=0.02)
+    assert inner["x"] + inner["width"] / 2 == pytest.approx(outer["x"] + outer["width"] / 2, abs=2)
+
+
+def test_the_light_button_is_there_when_the_camera_has_a_light(phone: Any) -> None:
+    phone.evaluate("""() => {
+      MediaStreamTrack.prototype.getCapabilities = () => ({torch: true});
+      MediaStreamTrack.prototype.applyConstraints = async (wish) => felt.tracks.push(wish.advanced[0].torch);
+    }""")
+    phone.get_by_role("button", name="Camera").tap()
+    light = phone.get_by_role("button", name="Torch")
+    light.tap()
+    expect(light).to_have_attribute("aria-pressed", "true")
+    light.tap()
+    expect(light).to_have_attribute("aria-pressed", "false")
+    assert felt(phone, "tracks") == [True, False]
+
+
+def test_a_forbidden_camera_says_how_to_go_on(phone: Any) -> None:
+    phone.evaluate("""() => {
+      navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("no", "NotAllowedError"));
+    }""")
+    phone.get_by_role("button", name="Camera").tap()
+    expect(phone.locator("[data-scan-note]")).to_contain_text("not allowed")
+    expect(phone.locator("dialog.camera-dialog")).to_be_hidden()
+
+
+def test_without_https_the_camera_button_says_why_and_offers_the_photo(browser: Any, shop: Shop) -> None:
+    page = browser.new_context(viewport={"width": 360, "height": 640}).new_page()
+    page.add_init_script("Object.defineProperty(window, 'isSecureContext', {value: false});")
+    page.goto(shop.address)
+    page.get_by_role("button", name="Camera").click()
+    expect(page.locator("[data-scan-note]")).to_contain_text("https")
+    expect(page.locator("[data-scan-note] a")).to_have_attribute("href", "/setup")
+    expect(page.get_by_role("button", name="Photo")).to_be_focused()
+    page.context.close()
+
+
+def test_without_the_decoder_file_the_camera_button_says_so(phone: Any, shop: Shop) -> None:
+    phone.route("**/barcode-detector.js", lambda route: route.abort())
+    phone.get_by_role("button", name="Camera").tap()
+    expect(phone.locator("[data-scan-note]")).to_contain_text("did not start")
+    wedge(phone, "A-100")
+    seen(phone, "1: A-100")
+
+
+def test_an_id_is_a_uuid_on_plain_http_too(browser: Any, shop: Shop) -> None:
+    page = browser.new_context().new_page()
+    page.add_init_script("delete Crypto.prototype.randomUUID;")
+    page.goto(shop.address)
+    wedge(page, "A-100")
+    seen(page, "1: A-100")
+    assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", shop.ids()[0])
+    page.context.close()

@@ -1,0 +1,77 @@
+"""The door to the network: which fault is tried again, which is for a person, and nothing leaks."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import httpx
+import pytest
+
+from wms.connectors import ConnectorError
+from wms.connectors.http import MAX_ANSWER_BYTES, Door
+
+
+def door(answer: httpx.Response | Exception) -> Door:
+    def handle(request: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return Door("https://shop.test/api", transport=httpx.MockTransport(handle))
+
+
+@pytest.mark.parametrize(
+    ("answer", "permanent", "reason", "wait"),
+    [
+        (httpx.Response(429, headers={"Retry-After": "7"}), False, "busy", 7.0),
+        (httpx.Response(429, headers={"Retry-After": "999999"}), False, "busy", 3600.0),
+        (
+            httpx.Response(503, headers={"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}),
+            False,
+            "shop_fault",
+            None,
+        ),
+        (httpx.Response(500, text="oops"), False, "shop_fault", None),
+        (httpx.Response(401), True, "unauthorised", None),
+        (httpx.Response(403), True, "unauthorised", None),
+        (httpx.Response(404), True, "refused", None),
+        (httpx.Response(302, headers={"Location": "https://elsewhere.test/"}), True, "refused", None),
+        (httpx.Response(200, text="<html>hello"), False, "no_json", None),
+        (httpx.Response(200, content=b"1" * (MAX_ANSWER_BYTES + 1)), True, "too_big", None),
+        (httpx.ConnectError("refused"), False, "offline", None),
+        (httpx.ReadTimeout("slow"), False, "timeout", None),
+        (httpx.RemoteProtocolError("cut"), False, "offline", None),
+    ],
+)
+def test_each_fault_says_whether_to_try_again(
+    answer: httpx.Response | Exception, permanent: bool, reason: str, wait: float | None
+) -> None:
+    with pytest.raises(ConnectorError) as told:
+        door(answer).post_json({"secret": "hush"}, {"Authorization": "Bearer hush"})
+    error = told.value
+    assert (error.permanent, error.reason, error.retry_after_s) == (permanent, reason, wait)
+    assert "shop.test" in str(error)
+    assert "hush" not in str(error)
+
+
+@pytest.mark.parametrize("address", ["", "shop", "ftp://shop.test", "https://", "javascript:1"])
+def test_an_address_that_cannot_be_one_is_refused_at_once(address: str) -> None:
+    with pytest.raises(ConnectorError) as told:
+        Door(address)
+    assert told.value.permanent
+
+
+def test_a_shop_that_accepts_and_then_says_nothing_is_left_after_the_time_limit() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        held: list[socket.socket] = []
+        waiter = threading.Thread(target=lambda: held.append(silent.accept()[0]))
+        waiter.start()
+        with (
+            Door(f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout_s=0.3) as slow,
+            pytest.raises(ConnectorError) as told,
+        ):
+            slow.post_json({})
+        waiter.join()
+        held[0].close()
+    assert (told.value.permanent, told.value.reason) == (False, "timeout")

@@ -1,0 +1,102 @@
+"""Settings are read once; a value that cannot be right stops the start and is named."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from wms.settings import BadSetting, Settings
+
+
+def read(tmp_path: Path, **values: str) -> Settings:
+    return Settings.from_environment({"WMS_HOME": str(tmp_path), **{f"WMS_{k}": v for k, v in values.items()}})
+
+
+def test_nothing_said_gives_a_service_that_starts(tmp_path: Path) -> None:
+    settings = read(tmp_path)
+    assert settings.database_url == f"sqlite:///{tmp_path / 'wms.db'}" and settings.sqlite
+    assert (settings.host, settings.http_port, settings.https_port, settings.tls) == ("0.0.0.0", 8080, 8443, "auto")
+    assert len(settings.secret_key) >= 32
+
+
+def test_what_is_said_is_taken(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        HTTP_PORT="9000",
+        TLS="OFF",
+        THREADS=" 8 ",
+        TIMEZONE="Europe/London",
+        DEBUG="1",
+        PUBLIC_HOSTS="a.example, b.example,",
+        PRINTER_NETWORKS="10.1.0.0/16, fd00::/8",
+        BEHIND_TLS="1",
+        DATABASE_URL="postgresql://u:p@h/d",
+        SECRET_KEY="s" * 40,
+        IDLE_MINUTES="5",
+    )
+    assert (settings.http_port, settings.tls, settings.threads, settings.idle_minutes) == (9000, "off", 8, 5)
+    assert (settings.debug, settings.behind_tls, settings.secret_key) == (True, True, "s" * 40)
+    assert settings.public_hosts == ("a.example", "b.example")
+    assert settings.printer_networks == ("10.1.0.0/16", "fd00::/8")
+    assert settings.database_url == "postgresql+psycopg://u:p@h/d" and not settings.sqlite
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HTTP_PORT", "0"),
+        ("HTTP_PORT", "65536"),
+        ("HTTP_PORT", "eighty"),
+        ("HTTP_PORT", "-1"),
+        ("HTTP_PORT", "80.5"),
+        ("HTTP_PORT", "²"),
+        ("HTTPS_PORT", "70000"),
+        ("INNER_PORT", "x"),
+        ("THREADS", "0"),
+        ("THREADS", "9999"),
+        ("TLS", "on"),
+        ("TLS", "yes"),
+        ("TIMEZONE", "Mars/Olympus"),
+        ("TIMEZONE", "../../etc/passwd"),
+        ("DATABASE_URL", "mysql://h/d"),
+        ("DATABASE_URL", "wms.db"),
+        ("IDLE_MINUTES", "0"),
+        ("SHIFT_HOURS", "100"),
+        ("CLAIM_IDLE_MINUTES", "soon"),
+        ("PRINTER_NETWORKS", "10.0.0.0/99"),
+        ("PRINTER_NETWORKS", "printers"),
+        ("PRINTER_NETWORKS", "10.0.0.0/8,warehouse"),
+        ("DEBUG", "maybe"),
+        ("BEHIND_TLS", "maybe"),
+    ],
+)
+def test_a_value_that_cannot_be_right_stops_the_start_and_is_named(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(BadSetting, match=f"WMS_{name}"):
+        read(tmp_path, **{name: value})
+
+
+def test_the_password_of_a_database_is_not_in_the_complaint(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting) as refused:
+        read(tmp_path, DATABASE_URL="mysql://user:hush@host/d")
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize("word", ["1", "true", "yes", "TRUE", "on"])
+def test_yes_is_understood_in_the_usual_words(tmp_path: Path, word: str) -> None:
+    settings = read(tmp_path, DEBUG=word, BEHIND_TLS=word)
+    assert settings.debug and settings.behind_tls
+
+
+@pytest.mark.parametrize("word", ["0", "false", "no", "off", ""])
+def test_no_is_understood_in_the_usual_words(tmp_path: Path, word: str) -> None:
+    settings = read(tmp_path, DEBUG=word, BEHIND_TLS=word)
+    assert not settings.debug and not settings.behind_tls
+
+
+def test_the_secret_is_made_once_and_only_this_user_reads_it(tmp_path: Path) -> None:
+    first, again = read(tmp_path).secret_key, read(tmp_path).secret_key
+    assert first == again
+    assert stat.S_IMODE((tmp_path / "secret_key").stat().st_mode) == 0o600
+    assert read(tmp_path / "other").secret_key != first
