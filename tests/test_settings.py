@@ -65,6 +65,7 @@ def test_what_is_said_is_taken(tmp_path: Path) -> None:
         ("IDLE_MINUTES", "0"),
         ("SHIFT_HOURS", "100"),
         ("CLAIM_IDLE_MINUTES", "soon"),
+        ("KEEP_SCANS_DAYS", "6"),
         ("PRINTER_NETWORKS", "10.0.0.0/99"),
         ("PRINTER_NETWORKS", "printers"),
         ("PRINTER_NETWORKS", "10.0.0.0/8,warehouse"),

@@ -49,6 +49,7 @@ class Settings:
     idle_minutes: int = 15
     shift_hours: int = 12
     claim_idle_minutes: int = 20
+    keep_scans_days: int = 7
     upload_bytes: int = 12 * 1024 * 1024
 
     @property
@@ -109,6 +110,8 @@ class Settings:
             idle_minutes=number("IDLE_MINUTES", 15, 1, 24 * 60),
             shift_hours=number("SHIFT_HOURS", 12, 1, 48),
             claim_idle_minutes=number("CLAIM_IDLE_MINUTES", 20, 1, 24 * 60),
+            # A phone that was dead for a week-end sends on Monday: less than a week would count a scan twice.
+            keep_scans_days=number("KEEP_SCANS_DAYS", 7, 7, 3650),
         )
 
 

@@ -48,7 +48,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         else:
             say("the books are right", "账目正确")
         if not args.no_tidy:
-            print("tidied: " + ", ".join(f"{what} {n}" for what, n in audit.tidy(database).items()))
+            tidied = audit.tidy(database, settings.keep_scans_days)
+            print("tidied: " + ", ".join(f"{what} {n}" for what, n in tidied.items()))
         return 0 if right and not faults else 1
     finally:
         database.close()

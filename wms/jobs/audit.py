@@ -33,7 +33,6 @@ from wms.models import (
     WaybillState,
 )
 
-KEEP_SCANS = timedelta(days=7)
 GONE = (ParcelState.HANDED_OVER, ParcelState.ACKNOWLEDGED)
 
 
@@ -203,8 +202,8 @@ def _parcels(session: Session) -> Iterator[Fault]:
         yield Fault("R31", f"parcel {code} lists {lines} pieces, the books have {books}")
 
 
-def tidy(database: Database) -> dict[str, int]:
-    """Drop what has served: balances at zero, scan answers older than seven days."""
+def tidy(database: Database, keep_scans_days: int) -> dict[str, int]:
+    """Drop what has served: balances at zero, scan answers older than so many days (R10)."""
     removed = {"balances": 0, "scans": 0}
     with database.transaction(Actor(0)) as session:
         removed["balances"] = session.execute(
@@ -213,6 +212,8 @@ def tidy(database: Database) -> dict[str, int]:
             .execution_options(synchronize_session=False)
         ).rowcount  # type: ignore[attr-defined]
         removed["scans"] = session.execute(
-            delete(ScanRequest).where(ScanRequest.at < now() - KEEP_SCANS).execution_options(synchronize_session=False)
+            delete(ScanRequest)
+            .where(ScanRequest.at < now() - timedelta(days=keep_scans_days))
+            .execution_options(synchronize_session=False)
         ).rowcount  # type: ignore[attr-defined]
     return removed

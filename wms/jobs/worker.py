@@ -49,7 +49,7 @@ def _pace(database: Database, settings: Settings, stop: threading.Event) -> None
                     pushing = pool.submit(_push, database)
                 if _night(settings) != last_night:
                     last_night = _night(settings)
-                    pool.submit(_at_night, database)
+                    pool.submit(_at_night, database, settings)
             except Exception:
                 log.exception("the worker stumbled and goes on")
                 stop.wait(2)
@@ -77,11 +77,11 @@ def _night(settings: Settings) -> object:
     return (local - timedelta(hours=NIGHT_HOUR)).date()
 
 
-def _at_night(database: Database) -> None:
+def _at_night(database: Database, settings: Settings) -> None:
     try:
         sync.push_outstanding(database, all_now=True, limit=100_000)
         for fault in audit.verify(database):
             log.error("%s %s", fault.rule, fault.text)
-        log.info("tidied: %s", audit.tidy(database))
+        log.info("tidied: %s", audit.tidy(database, settings.keep_scans_days))
     except Exception:
         log.exception("night")
