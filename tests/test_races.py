@@ -313,19 +313,20 @@ def twin(hand: Hand) -> Hand:
     return other
 
 
-def post_together(first: Hand, second: Hand, path: str, code: str, ids: tuple[str, str]) -> None:
-    """Both hands post at the same instant."""
+def post_together(first: Hand, second: Hand, path: str, codes: str | tuple[str, str], ids: tuple[str, str]) -> None:
+    """Both hands post at the same instant, one code or each its own."""
     barrier = threading.Barrier(2)
     broke: list[BaseException] = []
 
-    def go(hand: Hand, scan_id: str) -> None:
+    def go(hand: Hand, scan_id: str, code: str) -> None:
         try:
             barrier.wait(30)
             hand.act(path, scan_id, code=code)
         except BaseException as error:
             broke.append(error)
 
-    threads = [threading.Thread(target=go, args=each) for each in zip((first, second), ids, strict=True)]
+    each_one = (codes, codes) if isinstance(codes, str) else codes
+    threads = [threading.Thread(target=go, args=each) for each in zip((first, second), ids, each_one, strict=True)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -370,6 +371,30 @@ def test_one_refused_scan_sent_twice_in_the_same_instant_is_refused_once(any_flo
     assert hand.answer.data == other.answer.data
     assert "Pick A1, not B2" in hand.said
     assert ways.books(floor) == before
+
+
+def test_one_id_with_two_contents_in_the_same_instant_is_taken_once(any_floor: Floor) -> None:
+    """R10: whichever comes first is answered; the other is told that the id was used, on the worker's own screen."""
+    floor = any_floor
+    floor.item("A1")
+    floor.item("B2")
+    floor.stock("A1", "A-01-01-1", 10)
+    order = floor.order("SO-1", ("A1", 10))
+    floor.release(order)
+    task = ways.at_the_item(floor, order)
+    hand = floor.hand("picker")
+    other, path = twin(hand), f"/pick/{task}/scan"
+    taken = 0
+    for _ in range(5):
+        scan_id = contenders.fresh()
+        post_together(hand, other, path, ("A1", "B2"), (scan_id, scan_id))
+        reused = [h for h in (hand, other) if "already sent with another content" in h.said]
+        assert len(reused) == 1, (hand.said, other.said)
+        assert reused[0].status == 422
+        reused[0].sees("pick/scan_item")
+        taken += hand.status == 200
+        assert ways.held(floor, "A1", "001") == (taken, taken)
+    floor.books_are_right()
 
 
 def test_two_scans_of_one_barcode_in_the_same_instant_are_two_pieces(any_floor: Floor) -> None:

@@ -97,6 +97,13 @@ class SameScanOtherBody(Refusal):
     message = N_("This scan was already sent with another content. Scan again.")
 
 
+class ScanOfAnother(SameScanOtherBody):
+    """R10, R16: an id belongs to the operator and the device that sent it first; nobody else is shown that answer."""
+
+    message = N_("This scan was already sent by another operator or device. Look at the screen and go on from there.")
+    answer = "look"
+
+
 class NothingToUndo(Refusal):
     message = N_("There is nothing to undo here.")
     answer = "look"

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from wms.clock import now
-from wms.errors import Answer, ChangedMeanwhile, Refusal, SameScanOtherBody, term
+from wms.errors import Answer, ChangedMeanwhile, Refusal, SameScanOtherBody, ScanOfAnother, term
 from wms.models import ScanRequest
 from wms.web.access import actor, database, operator
 from wms.web.translate import say, say_refusal
@@ -98,7 +98,8 @@ def page(show: Show, message: Message | None = None, **where: Any) -> str:
 def first_time(show: Show) -> Callable[[Callable[..., Message | None]], Callable[..., Response]]:
     """Wrap a scan or an act: one transaction, its answer saved under the device's scan id in that transaction.
 
-    A replay of the id gives the saved answer and writes nothing; the same id with another body is refused.
+    A replay of the id gives the saved answer and writes nothing; the same id with another body, or from another
+    operator or device, is refused.
     A refusal rolls everything back and is saved as the answer by itself. Afterwards ``show`` draws the step
     the worker is at now.
     """
@@ -138,7 +139,7 @@ def _once(rule: Callable[..., Message | None], show: Show, where: dict[str, Any]
         if scan_id:
             first = _claim(session, scan_id, body)
             if first is not None:
-                return _replay(first, body, show, where)
+                return _replay(first, body)
         message = rule(session, **where)
         session.flush()
         if message is not None and message.go:
@@ -154,14 +155,16 @@ def _once(rule: Callable[..., Message | None], show: Show, where: dict[str, Any]
 
 def _refused(refusal: Refusal, show: Show, where: dict[str, Any], scan_id: str, body: str) -> Response:
     message = Message(refusal.answer, say_refusal(refusal), refusal.block)
-    with database().transaction(actor(scan_id or None)) as session:
-        if scan_id and not isinstance(refusal, SameScanOtherBody):
-            first = _claim(session, scan_id, body)
-            if first is not None:
-                return _replay(first, body, show, where)
-        html = render(show(session, **where), message)
-        if scan_id and not isinstance(refusal, SameScanOtherBody):
-            _save(session, scan_id, refusal.status, html, "")
+    saved = bool(scan_id) and not isinstance(refusal, SameScanOtherBody)
+    try:
+        with database().transaction(actor(scan_id or None)) as session:
+            if saved and (first := _claim(session, scan_id, body)) is not None:
+                return _replay(first, body)
+            html = render(show(session, **where), message)
+            if saved:
+                _save(session, scan_id, refusal.status, html, "")
+    except SameScanOtherBody as other:  # the id was used for something else between the two transactions
+        return _refused(other, show, where, scan_id, body)
     return _respond(html, refusal.status, "")
 
 
@@ -205,7 +208,10 @@ def _save(session: Session, scan_id: str, status: int, html: str, go_to: str) ->
     )
 
 
-def _replay(first: ScanRequest, body: str, show: Show, where: dict[str, Any]) -> Response:
+def _replay(first: ScanRequest, body: str) -> Response:
+    who = operator()
+    if (first.operator_id, first.device_id) != (who.id, who.device_id):
+        raise ScanOfAnother()
     if first.body_sha256 != body:
         raise SameScanOtherBody()
     response = _respond(zlib.decompress(first.answer).decode() if first.answer else "", first.status, first.go)
