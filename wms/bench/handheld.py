@@ -1,0 +1,138 @@
+"""A picker's phone as the benches have it: it signs in, reads its screen and knows what that screen wants next."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from wms.bench import warehouse
+from wms.bench.load import Answer, Wire
+from wms.bench.service import BenchError
+
+_TOKEN = re.compile(r'name="csrf-token" content="([^"]+)"')
+_STEP = re.compile(r'data-step="([^"]*)"')
+_FEELING = re.compile(r'data-answer="(\w+)"')
+_TASK = re.compile(r'action="/pick/(\d+)/\w')
+_GO_TO = re.compile(r'class="big-code[ "].*?</span>\s*(?:<b[^>]*>.*?</b></span>)?', re.S)
+_ITEM = re.compile(r"<dt>Item</dt><dd>([^<]+)</dd>")
+_DONE = re.compile(r'class="progress-text"><b>(\d+)</b>')
+_REST = re.compile(r'action="/pick/\d+/rest".*?name="qty" value="(\d+)"', re.S)
+_TAG = re.compile(r"<[^>]+>")
+WRONG_CODE = "L-A-01-01-1"
+"""The label of the first place, which holds nothing: no order goes there, so every step refuses it."""
+
+
+def first(pattern: re.Pattern[str], text: str) -> str:
+    found = pattern.search(text)
+    return html.unescape(found.group(1)) if found else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What a phone shows, read as a person reads it."""
+
+    text: str
+
+    @property
+    def step(self) -> str:
+        return first(_STEP, self.text)
+
+    @property
+    def feeling(self) -> str:
+        """done, wrong or look; empty when the message area is."""
+        return first(_FEELING, self.text)
+
+    @property
+    def task(self) -> str:
+        return first(_TASK, self.text)
+
+    @property
+    def done(self) -> int:
+        """Pieces in the tote, as the progress bar has it."""
+        return int(first(_DONE, self.text) or 0)
+
+    @property
+    def rest(self) -> int:
+        """Pieces the button "Take the other …" offers; 0 without the button."""
+        return int(first(_REST, self.text) or 0)
+
+    @property
+    def undo(self) -> bool:
+        return f'action="/pick/{self.task}/undo"' in self.text
+
+    @property
+    def place(self) -> str:
+        """The label of the place the big code names."""
+        found = _GO_TO.search(self.text)
+        return "L-" + _TAG.sub("", found.group(0).partition(">")[2]).strip() if found else ""
+
+    @property
+    def sku(self) -> str:
+        return first(_ITEM, self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What the screen wants next: where to post it, what is scanned, which steps may follow."""
+
+    kind: str
+    path: str
+    code: str
+    then: tuple[str, ...]
+
+
+class Handheld:
+    """Signed in with one badge, on one connection, with cookies and token as static/scan.js sends them."""
+
+    def __init__(self, wire: Wire, badge: str, totes: Iterator[str], barcodes: dict[str, str]) -> None:
+        self.wire = wire
+        self.screen = Screen("")
+        self.headers = ""
+        self._badge, self._totes, self._barcodes = badge, totes, barcodes
+        self.cookies: dict[str, str] = {}
+        self._token = ""
+
+    async def sign_in(self) -> None:
+        """As a person does: the sign-in page, badge and PIN, then the pick page. Raises BenchError."""
+        page = await self._plain("GET", "/sign-in")
+        self._token = first(_TOKEN, page.body)
+        answer = await self._plain("POST", "/sign-in", {"badge": self._badge, "pin": warehouse.PIN})
+        if answer.status != 303:
+            raise BenchError(f"sign-in answered {answer.status}")
+        page = await self._plain("GET", "/pick")
+        self._token, self.screen = first(_TOKEN, page.body), Screen(page.body)
+        if self.screen.step != "pick/waiting":
+            raise BenchError(f"the pick page answered {page.status} {self.screen.step}")
+        self.headers = (
+            f"Cookie: {self._cookie()}\r\nX-CSRFToken: {self._token}\r\nX-Requested-With: scan\r\n"
+            f"Origin: {self.wire.origin}\r\nReferer: {self.wire.origin}/pick\r\n"
+        )
+
+    def _cookie(self) -> str:
+        return "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+
+    async def _plain(self, method: str, path: str, fields: dict[str, str] | None = None) -> Answer:
+        headers = f"Cookie: {self._cookie()}\r\n" if self.cookies else ""
+        headers += f"X-CSRFToken: {self._token}\r\n" if self._token else ""
+        answer = await self.wire.ask(method, path, headers, fields)
+        for kept in answer.header("Set-Cookie"):
+            name, _, value = kept.partition(";")[0].partition("=")
+            self.cookies[name] = value
+        return answer
+
+    def wanted(self) -> Ask | None:
+        """What the screen asks for; None when it asks for nothing a picker can do."""
+        screen, step = self.screen, self.screen.step
+        path = f"/pick/{screen.task}/scan"
+        if step in ("pick/waiting", "pick/done"):
+            return Ask("next", "/pick/next", "", ("pick/scan_tote",))
+        if step == "pick/scan_tote":
+            return Ask("tote", path, next(self._totes), ("pick/scan_location",))
+        if step == "pick/scan_location":
+            return Ask("location", path, screen.place, ("pick/scan_item",))
+        if step == "pick/scan_item":
+            then = ("pick/scan_item", "pick/scan_location", "pick/done")
+            return Ask("item", path, self._barcodes.get(screen.sku, "?"), then)
+        return None
