@@ -111,3 +111,24 @@ def test_a_refused_scan_is_not_shown_to_another_operator_either(at_the_shelf: tu
     hand.act(path, scan_id, code="B2")
     assert "Pick A1" not in hand.text()
     assert "already sent by another operator or device" in hand.said
+
+
+def test_an_answer_that_cannot_be_kept_undoes_what_it_tells_of(
+    at_the_shelf: tuple[Floor, Hand, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One transaction: there is no moment in which the piece moved and its answer is lost."""
+    floor, hand, path = at_the_shelf
+    scan_id, before = str(uuid.uuid4()), ways.books(floor)
+
+    def broken(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr("wms.web.floor._save", broken)
+        hand.act(path, scan_id, code="A1")
+        assert hand.status == 500
+    assert ways.books(floor) == before
+    hand.act(path, scan_id, code="A1")
+    assert (hand.status, hand.feeling) == (200, "done")
+    assert "Idempotent-Replay" not in hand.answer.headers
+    assert ways.held(floor, "A1", "001") == (1, 1)

@@ -79,13 +79,14 @@ class Wire(asyncio.Protocol):
     async def ask(self, method: str, path: str, headers: str, fields: dict[str, str] | None = None) -> Answer:
         """Send one request and wait for its whole answer. Raises Lost."""
         loop = asyncio.get_running_loop()
-        if self._transport is None or self._transport.is_closing():
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            dialled = loop.create_connection(lambda: self, self.host, self.port, ssl=self.tls)
             try:
-                self._transport, _ = await asyncio.wait_for(
-                    loop.create_connection(lambda: self, self.host, self.port, ssl=self.tls), self.timeout_s
-                )
-            except OSError as error:
-                raise Lost(str(error)) from error
+                transport, _ = await asyncio.wait_for(dialled, self.timeout_s)
+            except OSError as error:  # TimeoutError is one as well
+                raise Lost(str(error) or "no connection in time") from error
+            self._transport = transport
         body = urlencode(fields or {}).encode()
         form = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n"
         head = (
@@ -96,7 +97,7 @@ class Wire(asyncio.Protocol):
         self._whole = -1
         self._answer = loop.create_future()
         sent = time.perf_counter()
-        self._transport.write(head.encode() + body)
+        transport.write(head.encode() + body)
         try:
             raw_head, raw_body, at = await asyncio.wait_for(self._answer, self.timeout_s)
         except TimeoutError as error:

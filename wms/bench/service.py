@@ -85,6 +85,7 @@ class Server:
     ) -> None:
         self._command, self._environment, self._log, self._answers = command, environment, log, answers
         self._process: subprocess.Popen[bytes] | None = None
+        self._cpus = _cpus()
 
     @property
     def pid(self) -> int:
@@ -93,7 +94,8 @@ class Server:
 
     def start(self) -> None:
         """Returns with its first answer. Raises BenchError with the last lines it said."""
-        with self._log.open("ab") as output:
+        # A server started again must not inherit the core that the generator keeps to meanwhile.
+        with self._log.open("ab") as output, _held_on(self._cpus):
             self._process = subprocess.Popen(
                 self._command,
                 env=self._environment,
@@ -174,15 +176,26 @@ def free_port() -> int:
 @contextmanager
 def off_the_servers_core(sqlite: bool) -> Iterator[None]:
     """With SQLite the server holds itself on the last core; the generator keeps off it meanwhile."""
-    if not sqlite or not hasattr(os, "sched_getaffinity"):
+    allowed = _cpus()
+    with _held_on(allowed[:-1] if sqlite and len(allowed) > 1 else allowed):
+        yield
+
+
+def _cpus() -> list[int]:
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+@contextmanager
+def _held_on(cpus: list[int]) -> Iterator[None]:
+    before = _cpus()
+    if cpus == before:
         yield
         return
-    allowed = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, set(allowed[:-1]) or set(allowed))
+    os.sched_setaffinity(0, cpus)
     try:
         yield
     finally:
-        os.sched_setaffinity(0, set(allowed))
+        os.sched_setaffinity(0, before)
 
 
 def _address(wanted: str | None, folder: Path, stack: ExitStack) -> tuple[str, int | None]:
