@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+import random
 import re
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wms.bench import warehouse
-from wms.bench.load import Answer, Wire
+from wms.bench.load import Answer, Lost, Tally, Wire
 from wms.bench.service import BenchError
 
 _TOKEN = re.compile(r'name="csrf-token" content="([^"]+)"')
@@ -20,6 +22,7 @@ _ITEM = re.compile(r"<dt>Item</dt><dd>([^<]+)</dd>")
 _DONE = re.compile(r'class="progress-text"><b>(\d+)</b>')
 _REST = re.compile(r'action="/pick/\d+/rest".*?name="qty" value="(\d+)"', re.S)
 _TAG = re.compile(r"<[^>]+>")
+ONE_IN = 100
 WRONG_CODE = "L-A-01-01-1"
 """The label of the first place, which holds nothing: no order goes there, so every step refuses it."""
 
@@ -136,3 +139,67 @@ class Handheld:
             then = ("pick/scan_item", "pick/scan_location", "pick/done")
             return Ask("item", path, self._barcodes.get(screen.sku, "?"), then)
         return None
+
+
+class Picker(Handheld):
+    """Does what its screen says and checks what comes back; one scan in a hundred is wrong, one is sent twice."""
+
+    def __init__(self, wire: Wire, badge: str, totes: Iterator[str], barcodes: dict[str, str]) -> None:
+        super().__init__(wire, badge, totes, barcodes)
+        self._chance = random.Random(badge)
+
+    async def step(self, tally: Tally) -> bool:
+        """Do the one thing on the screen. False when there is no more work."""
+        ask = self.wanted()
+        if ask is None:
+            tally.wrong(f"nothing to do on {self.screen.step!r}")
+            return False
+        wrong = ask.kind in ("location", "item") and self._chance.randrange(ONE_IN) == 0
+        fields = {"code": WRONG_CODE if wrong else ask.code} if ask.code else {}
+        fields["scan_id"] = str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
+        try:
+            answer = await self.wire.ask("POST", ask.path, self.headers, fields)
+        except Lost as lost:
+            tally.wrong(str(lost))
+            return True
+        if ask.kind == "next" and answer.status == 422 and Screen(answer.body).step == "pick/waiting":
+            return False  # all is picked
+        tally.count(ask.kind, answer.seconds)
+        if wrong:
+            self._refused(ask, answer, tally)
+        else:
+            self._taken(ask, answer, tally)
+        if self._chance.randrange(ONE_IN) == 0:
+            await self._again(ask, fields, answer, tally)
+        return True
+
+    def _taken(self, ask: Ask, answer: Answer, tally: Tally) -> None:
+        screen = Screen(answer.body)
+        wanted = "" if ask.kind == "next" else "done"
+        if answer.status != 200 or screen.feeling != wanted or screen.step not in ask.then:
+            said = f"{answer.status} {screen.feeling} {screen.step}"
+            tally.wrong(f"{ask.kind} {ask.code}: {said}, wanted 200 {wanted} {ask.then}")
+        elif ask.kind == "item":
+            tally.pieces += 1
+            if screen.done != self.screen.done + 1:
+                tally.wrong(f"one piece scanned, the screen went from {self.screen.done} to {screen.done}")
+        if screen.step:
+            self.screen = screen
+
+    def _refused(self, ask: Ask, answer: Answer, tally: Tally) -> None:
+        screen = Screen(answer.body)
+        if answer.status != 422 or screen.feeling != "wrong" or screen.step != self.screen.step:
+            tally.wrong(f"a wrong {ask.kind} got {answer.status} {screen.feeling} {screen.step}")
+        else:
+            tally.refusals += 1
+
+    async def _again(self, ask: Ask, fields: dict[str, str], first: Answer, tally: Tally) -> None:
+        """R10: the same scan id again gives the first answer again."""
+        try:
+            again = await self.wire.ask("POST", ask.path, self.headers, fields)
+        except Lost as lost:
+            tally.wrong(str(lost))
+            return
+        tally.replays += 1
+        if (again.status, again.body) != (first.status, first.body) or again.header("Idempotent-Replay") != ["true"]:
+            tally.wrong(f"{ask.kind} sent twice: {first.status}, then {again.status} with another answer")

@@ -83,10 +83,10 @@ class Wire(asyncio.Protocol):
         if transport is None or transport.is_closing():
             dialled = loop.create_connection(lambda: self, self.host, self.port, ssl=self.tls)
             try:
-                transport, _ = await asyncio.wait_for(dialled, self.timeout_s)
+                made, _ = await asyncio.wait_for(dialled, self.timeout_s)
             except OSError as error:  # TimeoutError is one as well
                 raise Lost(str(error) or "no connection in time") from error
-            self._transport = transport
+            transport = self._transport = made
         body = urlencode(fields or {}).encode()
         form = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n"
         head = (

@@ -12,20 +12,18 @@ import argparse
 import asyncio
 import json
 import math
-import random
 import sqlite3
 import sys
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 from wms.bench import warehouse
 from wms.bench.floor_line import FloorHand
-from wms.bench.handheld import WRONG_CODE, Ask, Handheld, Screen
-from wms.bench.load import Answer, Driven, Lost, Run, Tally, Wire, as_json, drive, family
+from wms.bench.handheld import Picker
+from wms.bench.load import Driven, Run, Wire, as_json, drive, family
 from wms.bench.service import (
     HOST,
     SERVE,
@@ -49,7 +47,6 @@ summary = "pickers' scans a second and what one takes, beside the bare floor of 
 PAUSE_S = 2.0
 FLOOD_SCANS_S = 500
 """Orders are made for so many scans a second of flood; a faster machine ends its flood early."""
-ONE_IN = 100
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -147,73 +144,6 @@ async def _floors(args: argparse.Namespace, made: Ground) -> list[Run]:
                         await drive(f"{name}, {mode}", hands, args.floor, pause_s, partial(list, (server.pid,)))
                     )
     return found
-
-
-# --- a picker's handheld --------------------------------------------------------------------------
-
-
-class Picker(Handheld):
-    """Does what its screen says and checks what comes back."""
-
-    def __init__(self, wire: Wire, badge: str, totes: Iterator[str], barcodes: dict[str, str]) -> None:
-        super().__init__(wire, badge, totes, barcodes)
-        self._chance = random.Random(badge)
-
-    async def step(self, tally: Tally) -> bool:
-        """Do the one thing on the screen. False when there is no more work."""
-        ask = self.wanted()
-        if ask is None:
-            tally.wrong(f"nothing to do on {self.screen.step!r}")
-            return False
-        wrong = ask.kind in ("location", "item") and self._chance.randrange(ONE_IN) == 0
-        fields = {"code": WRONG_CODE if wrong else ask.code} if ask.code else {}
-        fields["scan_id"] = str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
-        try:
-            answer = await self.wire.ask("POST", ask.path, self.headers, fields)
-        except Lost as lost:
-            tally.wrong(str(lost))
-            return True
-        if ask.kind == "next" and answer.status == 422 and Screen(answer.body).step == "pick/waiting":
-            return False  # all is picked
-        tally.count(ask.kind, answer.seconds)
-        if wrong:
-            self._refused(ask, answer, tally)
-        else:
-            self._taken(ask, answer, tally)
-        if self._chance.randrange(ONE_IN) == 0:
-            await self._again(ask, fields, answer, tally)
-        return True
-
-    def _taken(self, ask: Ask, answer: Answer, tally: Tally) -> None:
-        screen = Screen(answer.body)
-        wanted = "" if ask.kind == "next" else "done"
-        if answer.status != 200 or screen.feeling != wanted or screen.step not in ask.then:
-            said = f"{answer.status} {screen.feeling} {screen.step}"
-            tally.wrong(f"{ask.kind} {ask.code}: {said}, wanted 200 {wanted} {ask.then}")
-        elif ask.kind == "item":
-            tally.pieces += 1
-            if screen.done != self.screen.done + 1:
-                tally.wrong(f"one piece scanned, the screen went from {self.screen.done} to {screen.done}")
-        if screen.step:
-            self.screen = screen
-
-    def _refused(self, ask: Ask, answer: Answer, tally: Tally) -> None:
-        screen = Screen(answer.body)
-        if answer.status != 422 or screen.feeling != "wrong" or screen.step != self.screen.step:
-            tally.wrong(f"a wrong {ask.kind} got {answer.status} {screen.feeling} {screen.step}")
-        else:
-            tally.refusals += 1
-
-    async def _again(self, ask: Ask, fields: dict[str, str], first: Answer, tally: Tally) -> None:
-        """R10: the same scan id again gives the first answer again."""
-        try:
-            again = await self.wire.ask("POST", ask.path, self.headers, fields)
-        except Lost as lost:
-            tally.wrong(str(lost))
-            return
-        tally.replays += 1
-        if (again.status, again.body) != (first.status, first.body) or again.header("Idempotent-Replay") != ["true"]:
-            tally.wrong(f"{ask.kind} sent twice: {first.status}, then {again.status} with another answer")
 
 
 # --- what is printed ------------------------------------------------------------------------------

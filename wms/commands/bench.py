@@ -8,9 +8,9 @@ from typing import Protocol
 
 from wms.settings import Settings
 
-help = "measure this machine, or prove what it stands: scan, chaos"
+help = "measure this machine, or prove what it stands: scan, chaos, idle"
 
-BENCHES = ("scan", "chaos")
+BENCHES = ("scan", "chaos", "idle")
 
 
 class Bench(Protocol):
