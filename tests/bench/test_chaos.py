@@ -63,6 +63,7 @@ def test_on_a_bad_link_with_a_kill_every_scan_counts_once(
         assert result["retries"] > SCANS / 10
         assert result["replays"] > SCANS / 10
         assert result["answered_by_replay"] > 0
+        assert result["died"] > 0
         assert result["probes"] > 0
         assert sum(n > 0 for n in result["fates"].values()) >= 8
         assert result["pieces"] > SCANS / 4

@@ -64,7 +64,7 @@ def test_silent_sockets_half_handshakes_and_idle_phones_stop_no_scan(
 
     async def work() -> Tally:
         hand = Picker(Wire(HOST, port, trusted, PATIENCE_S), ready.badges[0], iter(ready.totes), ready.barcodes)
-        await hand.sign_in()
+        hand.screen = await hand.sign_in()
         assert any(name.startswith("__Host-") for name in hand.cookies), "signed in over TLS"
         return await scans_among(crowd, hand, port, trusted)
 

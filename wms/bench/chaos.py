@@ -1,9 +1,12 @@
 """`run.py bench chaos`: pickers on a link that loses, repeats, reorders and stalls, with a server that is killed.
 
 The handhelds keep to what static/scan.js does: an id for each scan, kept until it is answered, sent in order, the same
-id and content at each try. They pick in earnest, with wrong scans, undo, short picks and tasks given back, and now
-and then break the rule on purpose: the same id with another content. At the end `verify` must be clean and each scan
-accounted for exactly once (wms/bench/accounts.py); the exit code is 0 only then.
+id and content at each try. They pick in earnest, with wrong scans, undo, short picks and tasks given back; batteries
+die with a scan unanswered; and now and then a device breaks the rule: the same id with another content. At the end
+`verify` must be clean and each scan accounted for exactly once (wms/bench/accounts.py); only then the exit code is 0.
+
+The n-th scan of a device has the same id, and by it the same faults, in every run of one seed. Which task a device is
+given, and how often it asks while the server is down, is the machine's doing.
 """
 
 from __future__ import annotations
@@ -43,6 +46,7 @@ SCANS_AN_ORDER = 5
 FINAL = (200, 400, 403, 404, 409, 422)
 """Answers that end a scan on the device, right or wrong; anything else is tried again."""
 
+SIGN_IN_S = 60.0
 SHOW_EVERY_S = 5.0
 FAULTS_SHOWN = 40
 
@@ -93,6 +97,8 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
     killed_with: list[int] = field(default_factory=list)
     """Requests that were under way at each kill."""
+    died: int = 0
+    """Dead batteries: the device was signed in anew with a scan in its outbox."""
     seconds: float = 0.0
 
 
@@ -156,6 +162,7 @@ def judge(plan: Plan, made: Ground, outcome: Outcome, link: Link, said: list[str
         "replays": sum(copy.replay for copy in link.heard),
         "copies_unanswered": link.unanswered,
         "killed_with": outcome.killed_with,
+        "died": outcome.died,
         "seconds": outcome.seconds,
         "per_s": len(answered) / outcome.seconds if outcome.seconds else 0.0,
     }
@@ -165,13 +172,12 @@ async def _let_them_work(plan: Plan, server: Server, link: Link, ready: warehous
     port = await link.open()
     totes = iter(ready.totes)
     devices = [
-        Device(Wire(HOST, port, timeout_s=60), badge, totes, ready.barcodes, number, plan)
+        Device(Wire(HOST, port), badge, totes, ready.barcodes, number, plan)
         for number, badge in enumerate(ready.badges)
     ]
     say(f"{len(devices)} pickers sign in …")
     for device in devices:
-        await device.sign_in()
-        device.wire.timeout_s = plan.abort_s
+        device.screen = await device.sign_in()
     outcome = Outcome()
     began = time.perf_counter()
     shows = asyncio.create_task(_show(plan, devices, link))
@@ -198,6 +204,7 @@ async def _let_them_work(plan: Plan, server: Server, link: Link, ready: warehous
         outcome.told += device.told
         outcome.probes += device.probes
         outcome.faults += device.faults
+        outcome.died += device.died
     return outcome
 
 
@@ -253,17 +260,19 @@ class Device(Handheld):
         self, wire: Wire, badge: str, totes: Iterator[str], barcodes: dict[str, str], number: int, plan: Plan
     ) -> None:
         super().__init__(wire, badge, totes, barcodes)
-        self._chance = random.Random(f"{plan.seed} device {number}")
-        self._number, self._impatience = number, plan.abort_s / ABORT_S
+        self._seed = f"{plan.seed} device {number}"
+        self._chance, self._pauses = random.Random(self._seed), random.Random()
+        self._number, self._abort_s = number, plan.abort_s
         self._last = 0
         self.told: list[Told] = []
         self.probes: list[Told] = []
         self.faults: list[str] = []
-        self.answered = self.tries = 0
+        self.answered = self.tries = self.died = 0
         self.finished = False
 
     async def work(self, scans: int) -> None:
         """Make so many scans and have each answered."""
+        self.wire.timeout_s = self._abort_s
         try:
             for _ in range(scans):
                 act = self._next()
@@ -271,8 +280,6 @@ class Device(Handheld):
                     self._wrong(f"nothing to do on {self.screen.step!r}")
                     return
                 await self._do(act)
-                if self._one_in(60):
-                    await self._same_id_other_content(act)
         finally:
             self.finished = True
 
@@ -310,7 +317,8 @@ class Device(Handheld):
         return self._chance.choice((WRONG_CODE, "6900000000000", "?"))
 
     async def _do(self, act: Act) -> None:
-        scan_id = str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
+        chance = random.Random(f"{self._seed} scan {len(self.told)}")
+        scan_id = str(uuid.UUID(int=chance.getrandbits(128), version=4))
         task = act.path.split("/")[2]
         made = Told(
             scan_id,
@@ -333,6 +341,8 @@ class Device(Handheld):
             self._last = 0
         if screen.step:
             self.screen = screen
+        if chance.randrange(40) == 0:
+            await self._same_id_other_content(act)
 
     def _confirm(self, made: Told, act: Act, screen: Screen) -> None:
         """The pieces this answer confirms, and the progress bar that must say the same."""
@@ -361,9 +371,29 @@ class Device(Handheld):
                     made.replay = answer.header("Idempotent-Replay") == ["true"]
                     return answer
                 self._wrong(f"scan {made.scan_id} ({made.kind}) got {answer.status}")
-            pause_s = RETRY_S[min(failures, len(RETRY_S) - 1)] * self._impatience
+            await self._pause(failures)
             failures += 1
-            await asyncio.sleep(pause_s * self._chance.uniform(0.75, 1.25))
+            if random.Random(f"{made.scan_id} {made.tries}").randrange(20) == 0:
+                await self._dead_battery()
+
+    async def _pause(self, failures: int) -> None:
+        pause_s = RETRY_S[min(failures, len(RETRY_S) - 1)] * self._abort_s / ABORT_S
+        await asyncio.sleep(pause_s * self._pauses.uniform(0.75, 1.25))
+
+    async def _dead_battery(self) -> None:
+        """The device comes back with its outbox, and its operator signs in on it anew; the old shift stays open."""
+        self.wire.close()
+        self.wire.timeout_s = SIGN_IN_S
+        self.died += 1
+        failures = 0
+        while True:
+            try:
+                await self.sign_in()
+                break
+            except Lost:
+                await self._pause(failures)
+                failures += 1
+        self.wire.timeout_s = self._abort_s
 
     async def _same_id_other_content(self, act: Act) -> None:
         """A device with a fault: the server must refuse it and keep what it has."""
@@ -386,6 +416,7 @@ def _table(result: dict[str, Any]) -> str:
         *(f"{fate:<44}{times:>8}" for fate, times in result["fates"].items()),
         *(f"{'server killed, requests then under way':<44}{n:>8}" for n in result["killed_with"]),
         f"{'copies the server gave no answer to':<44}{result['copies_unanswered']:>8}",
+        f"{'dead batteries, signed in anew':<44}{result['died']:>8}",
         "",
         f"{'scans made / answered':<44}{result['made']:>8} / {result['answered']}",
         f"{'tries after the first / most for one scan':<44}{result['retries']:>8} / {result['most_tries']}",

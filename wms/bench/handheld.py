@@ -97,21 +97,25 @@ class Handheld:
         self.cookies: dict[str, str] = {}
         self._token = ""
 
-    async def sign_in(self) -> None:
-        """As a person does: the sign-in page, badge and PIN, then the pick page. Raises BenchError."""
+    async def sign_in(self) -> Screen:
+        """As a person does: the sign-in page, badge and PIN, then the pick page, which is returned.
+
+        The device's own cookie stays from one sign-in to the next. Raises BenchError, and Lost.
+        """
         page = await self._plain("GET", "/sign-in")
         self._token = first(_TOKEN, page.body)
         answer = await self._plain("POST", "/sign-in", {"badge": self._badge, "pin": warehouse.PIN})
         if answer.status != 303:
             raise BenchError(f"sign-in answered {answer.status}")
         page = await self._plain("GET", "/pick")
-        self._token, self.screen = first(_TOKEN, page.body), Screen(page.body)
-        if self.screen.step != "pick/waiting":
-            raise BenchError(f"the pick page answered {page.status} {self.screen.step}")
+        self._token, screen = first(_TOKEN, page.body), Screen(page.body)
+        if not screen.step.startswith("pick/"):
+            raise BenchError(f"the pick page answered {page.status} {screen.step}")
         self.headers = (
             f"Cookie: {self._cookie()}\r\nX-CSRFToken: {self._token}\r\nX-Requested-With: scan\r\n"
             f"Origin: {self.wire.origin}\r\nReferer: {self.wire.origin}/pick\r\n"
         )
+        return screen
 
     def _cookie(self) -> str:
         return "; ".join(f"{name}={value}" for name, value in self.cookies.items())

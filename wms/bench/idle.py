@@ -207,7 +207,7 @@ async def _measure(args: argparse.Namespace, made: Ground) -> dict[str, Any]:
         ]
         say(f"{len(hands)} pickers sign in …")
         for hand in hands:
-            await hand.sign_in()
+            hand.screen = await hand.sign_in()
 
         def watched() -> list[int]:
             return family(server.pid)

@@ -89,7 +89,7 @@ async def _measure(args: argparse.Namespace, made: Ground) -> dict[str, Any]:
         hands = [Picker(Wire(HOST, settings.http_port), badge, totes, ready.barcodes) for badge in ready.badges]
         say(f"{len(hands)} pickers sign in …")
         for hand in hands:
-            await hand.sign_in()
+            hand.screen = await hand.sign_in()
 
         def watched() -> list[int]:
             return [server.pid, *(family(made.postmaster) if made.postmaster else [])]
