@@ -1,4 +1,4 @@
-// The page's own small manners: online mark, PIN keypad, theme at once, questions before a grave act. Scans live in scan.js.
+// The page's own small manners: online mark, PIN keypad, theme at once, questions before a grave act. Scans live in scan/.
 "use strict";
 (() => {
   const PING_EVERY_MS = 10000;
@@ -77,7 +77,7 @@
     }
   });
 
-  // ---- A question before a grave act: <form data-confirm="Void parcel P-12?">. Capture, so that it comes before scan.js and htmx.
+  // ---- A question before a grave act: <form data-confirm="Void parcel P-12?">. Capture, so that it comes before scan/forms.js and htmx.
   const ask = document.getElementById("confirm");
   let waiting = null;
 
