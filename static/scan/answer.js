@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { element, emit, screenArea, word } = wms;
+  const { emit, screenArea } = wms;
 
   function show(html, { status, replay, here, id }) {
     const answerPage = new DOMParser().parseFromString(html, "text/html");
@@ -31,16 +31,18 @@
     room.prepend(message);
   }
 
+  // The same message that the server's screens have (parts/ui.html): colour, shape and word.
+  function message(answer, text, block = false) {
+    const pattern = document.getElementById(`message-${answer}`);
+    const made = pattern.content.firstElementChild.cloneNode(true);
+    made.querySelector("[data-text]").textContent = text;
+    if (block) made.dataset.block = "";
+    else made.querySelector("button").remove();
+    return made;
+  }
+
   function tell(answer, text, block = false) {
-    const message = element("div", `message message-${answer}`);
-    message.setAttribute("role", answer === "done" ? "status" : "alert");
-    message.dataset.answer = answer;
-    message.append(element("span", "", text));
-    if (block) {
-      message.dataset.block = "";
-      message.append(element("button", "message-understood", word("understood")));
-    }
-    placeMessage(message);
+    placeMessage(message(answer, text, block));
     wms.feel(answer);
   }
 
@@ -55,5 +57,5 @@
     wms.flush();
   });
 
-  Object.assign(wms, { show, placeMessage, tell, blocked });
+  Object.assign(wms, { show, message, placeMessage, tell, blocked });
 })();

@@ -54,8 +54,7 @@
       page: location.pathname, at: Date.now(), secret: Boolean(form.querySelector('input[type="password"]')),
     });
     refreshActs();
-    wms.carried.added(entry, fields);
-    wms.flush();
+    wms.carried.added(entry).then(wms.flush);
   }
 
   let lastTaken = { code: "", at: -Infinity };
@@ -97,13 +96,14 @@
     noteIn(form, "");
     const fields = fieldsOf(form, null);
     fields.set("code", code);
+    wms.carried.sign(form, fields);
     keep(form, fields, { kind: "scan", what: code });
   }
 
   async function act(form, submitter) {
     await wms.outbox.ready; // after a reload: is this very act waiting already?
     const key = formKey(form);
-    if (wms.outbox.list().some((entry) => entry.kind === "act" && entry.form === key)) return; // the second tap
+    if (wms.outbox.list().some((entry) => entry.kind === "act" && !entry.ahead && entry.form === key)) return; // the second tap
     if (wms.blocked() && !form.closest("[data-block]")) {
       wms.feel("wrong");
       return;
@@ -114,7 +114,7 @@
 
   // Buttons rest while their post waits, also after a reload in between, or one act would become two.
   function refreshActs() {
-    const waiting = new Set(wms.outbox.list().filter((entry) => entry.kind === "act").map((entry) => entry.form));
+    const waiting = new Set(wms.outbox.list().filter((entry) => entry.kind === "act" && !entry.ahead).map((entry) => entry.form));
     for (const form of document.querySelectorAll("form[data-act]")) {
       const busy = waiting.has(formKey(form));
       if (busy === (form.getAttribute("aria-busy") === "true")) continue;

@@ -110,6 +110,12 @@
     emit("wms:reached", { up });
   }
 
+  // The page asks the server now and then too (app.js).
+  document.addEventListener("wms:link", ({ detail }) => {
+    up = detail.up;
+    if (up) flushNow();
+  });
+
   async function flush() {
     if (sending) return;
     sending = true;
@@ -141,7 +147,6 @@
   function later() {
     const wait = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)];
     failures += 1;
-    if (failures === 1 && !entries[0]?.ahead) wms.feel("look");
     clearTimeout(waitingTimer);
     showWaiting();
     retryTimer = setTimeout(flush, wait * (0.75 + Math.random() / 2)); // not all handhelds at once

@@ -20,7 +20,7 @@ from jinja2 import ChoiceLoader, FileSystemLoader
 from PIL import Image, ImageFilter
 from werkzeug.serving import make_server
 
-from wms import camera
+from wms import assets, camera
 from wms.errors import Refusal
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -115,6 +115,7 @@ def build() -> Shop:
             "_": lambda message, **facts: message % facts if facts else message,
             "static": lambda path: f"/static/{path}",
             "csrf_token": lambda: "token-of-now",
+            "scan_scripts": assets.SCAN_SCRIPTS,
         }
     )
     shop = Shop(app)
@@ -282,14 +283,17 @@ def seen(page: Any, text: str) -> None:
 
 def stored(page: Any, room: str) -> Any:
     """What the phone has put on its disk."""
-    return page.evaluate("""(room) => new Promise((resolve, reject) => {
+    return page.evaluate(
+        """(room) => new Promise((resolve, reject) => {
       const opening = indexedDB.open("wms");
       opening.onerror = () => reject(opening.error);
       opening.onsuccess = () => {
         const request = opening.result.transaction(room).objectStore(room).getAll();
         request.onsuccess = () => { opening.result.close(); resolve(request.result); };
       };
-    })""", room)
+    })""",
+        room,
+    )
 
 
 def felt(page: Any, what: str) -> Any:
