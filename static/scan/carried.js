@@ -81,6 +81,7 @@
     loaded = true;
     if (task) document.documentElement.dataset.carried = task.task;
     const shell = document.querySelector("section[data-step='offline/shell']");
+    for (const way of document.querySelectorAll("[data-carried-only]")) way.hidden = task === null;
     if (onItsPage() && (ahead() || shell)) show();
     showCards();
     follow();
