@@ -316,7 +316,9 @@
     const area = wms.message("look", word("cards"), true);
     area.classList.add("cards-offline");
     const list = wms.element("ul", "cards-list");
-    for (const card of cards) list.append(wms.element("li", "", card.text));
+    const times = new Map(); // three pieces of one item say the same thing
+    for (const { text } of cards) times.set(text, (times.get(text) || 0) + 1);
+    for (const [text, pieces] of times) list.append(wms.element("li", "", pieces > 1 ? `${pieces} × ${text}` : text));
     area.querySelector(".message-text").append(list);
     area.addEventListener("click", (event) => {
       if (!event.target.closest("button")) return;
