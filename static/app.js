@@ -1,7 +1,8 @@
-// The page's own small manners: online mark, PIN keypad, theme at once, questions before a grave act. Scans live in scan.js.
+// The page's own small manners: online mark, PIN keypad, theme at once, questions before a grave act. Scans live in scan/.
 "use strict";
 (() => {
   const PING_EVERY_MS = 10000;
+  const PING_AGAIN_MS = 3000; // while there is no network a worker waits for each of them
   const PING_PATIENCE_MS = 4000;
   const DEVICE_KEY = "wms.device";
 
@@ -12,18 +13,28 @@
     const state = up ? "on" : "off";
     if (!link || link.dataset.link === state) return;
     link.dataset.link = state;
+    schedule();
     document.dispatchEvent(new CustomEvent("wms:link", { detail: { up } }));
+  }
+
+  let pinging = 0;
+  let pings = 0; // an answer that is older than the last news says nothing
+
+  function schedule() {
+    clearInterval(pinging);
+    pinging = setInterval(ping, link.dataset.link === "on" ? PING_EVERY_MS : PING_AGAIN_MS);
   }
 
   async function ping() {
     if (document.visibilityState === "hidden") return;
     const patience = new AbortController();
     const timer = setTimeout(() => patience.abort(), PING_PATIENCE_MS);
+    const asked = (pings += 1);
     try {
       const answer = await fetch("/healthz", { cache: "no-store", signal: patience.signal });
-      showLink(answer.ok);
+      if (asked === pings) showLink(answer.ok);
     } catch {
-      showLink(false);
+      if (asked === pings) showLink(false);
     } finally {
       clearTimeout(timer);
     }
@@ -31,11 +42,32 @@
 
   if (link) {
     // Spread over the interval, so that forty handhelds switched on together do not ask together.
-    setTimeout(() => { ping(); setInterval(ping, PING_EVERY_MS); }, Math.random() * PING_EVERY_MS);
+    setTimeout(() => { ping(); schedule(); }, Math.random() * PING_EVERY_MS);
+    document.addEventListener("wms:reached", ({ detail }) => showLink(detail.up)); // a scan knows it sooner
     window.addEventListener("online", ping);
-    window.addEventListener("offline", () => showLink(false));
+    window.addEventListener("offline", () => { pings += 1; showLink(false); });
     document.addEventListener("visibilitychange", ping);
     document.addEventListener("htmx:error", ping);
+  }
+
+  // ---- Where there is no network: a service worker keeps the page (https only), signed in or not decides which.
+  async function keepForOffline() {
+    if (!navigator.serviceWorker) return;
+    try {
+      await navigator.serviceWorker.register("/sw.js");
+      const worker = (await navigator.serviceWorker.ready).active;
+      worker.postMessage(document.body.dataset.operator ? "keep" : "forget");
+    } catch {
+      // a browser that refuses it has a page that needs the network, no more
+    }
+  }
+
+  if (link) keepForOffline();
+
+  const shell = document.querySelector("section[data-step='offline/shell']");
+  if (shell) {
+    document.addEventListener("wms:link", ({ detail }) => detail.up && shell.isConnected && location.reload());
+    showLink(false);
   }
 
   // ---- PIN keypad: <div class="keypad" data-keypad="input-id">, keys carry data-key, "back" wipes one.
@@ -77,7 +109,7 @@
     }
   });
 
-  // ---- A question before a grave act: <form data-confirm="Void parcel P-12?">. Capture, so that it comes before scan.js and htmx.
+  // ---- A question before a grave act: <form data-confirm="Void parcel P-12?">. Capture, so that it comes before scan/forms.js and htmx.
   const ask = document.getElementById("confirm");
   let waiting = null;
 

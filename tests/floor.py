@@ -49,7 +49,7 @@ class Hand:
         return self.page
 
     def act(self, path: str, scan_id: str | None = None, **fields: object) -> str:
-        """A scan or an act as scan.js posts it: with an id of the device, answered by a fragment."""
+        """A scan or an act as the page posts it: with an id of the device, answered by a fragment."""
         data = {**fields, "scan_id": scan_id or str(uuid.uuid4())}
         self.answer = self.client.post(path, data=data, headers={"X-CSRFToken": self.token, "X-Requested-With": "scan"})
         self.status, self.page = self.answer.status_code, self.answer.get_data(as_text=True)

@@ -198,7 +198,7 @@ CODE = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{12,13}\b|[A-Za-z0-9_.â€¦*?/:+-]*[0-9_.â
 
 
 class _Shown(HTMLParser):
-    """What of a page is seen or heard: text, spoken attributes, and the words that scan.js shows."""
+    """What of a page is seen or heard: text, spoken attributes, and the words that its scripts show."""
 
     def __init__(self, page: str) -> None:
         super().__init__(convert_charrefs=True)

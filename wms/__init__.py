@@ -62,6 +62,9 @@ def _words(app: Flask) -> None:
     )
     # Every icon on a screen asks; files do not change under a running service, only while one is being written.
     app.jinja_env.globals["static"] = _versioned if app.config["SETTINGS"].debug else cache(_versioned)
+    app.jinja_env.globals["scan_scripts"] = assets.SCAN_SCRIPTS
+    app.jinja_env.filters["static_address"] = app.jinja_env.globals["static"]
+    app.jinja_env.filters["fingerprint"] = lambda text: hashlib.sha256(text.encode()).hexdigest()[:10]
     app.jinja_env.filters["local"] = translate.local
     app.jinja_env.globals["say"] = translate.say
     app.jinja_env.globals["printed"] = scan.printed
@@ -94,6 +97,7 @@ def _doors(app: Flask) -> None:
         health,
         import_orders,
         lookup,
+        offline,
         operators,
         orders,
         pack,
@@ -108,7 +112,7 @@ def _doors(app: Flask) -> None:
     )
 
     access.guard(app)
-    floor = (health, people, setup, camera, receive, putaway, pick, pack, ship, count, lookup)
+    floor = (health, offline, people, setup, camera, receive, putaway, pick, pack, ship, count, lookup)
     for room in (*floor, desk, orders, import_orders, printing, pushes, operators):
         app.register_blueprint(room.bp)
 

@@ -19,6 +19,22 @@ VENDOR_FILES = {
     "icons.svg": "icons are missing, the words beside them stay",
 }
 
+SCAN_SCRIPTS = (
+    "device",
+    "store",
+    "feel",
+    "outbox",
+    "answer",
+    "forms",
+    "wedge",
+    "photo",
+    "camera",
+    "meaning",
+    "carried",
+    "begin",
+)
+"""static/scan/, each standing on those before it."""
+
 WHAT_TO_DO = "python3 run.py doctor"
 
 

@@ -29,6 +29,8 @@ NO_PAGES = {
     "/pack/label": "a part of /pack, seen there",
     "/desk/now": "a part of /desk, seen there",
     "/static/<path:filename>": "files",
+    "/sw.js": "a program of the browser",
+    "/pick/<int:task_id>/carried": "for the phone's own use, see test_carried.py",
 }
 TOO_WIDE = """() => {
   const wide = document.documentElement.scrollWidth, room = window.innerWidth;
@@ -150,6 +152,7 @@ def test_the_doors(inspector: Inspector) -> None:
     inspector.looks_at("admin", "/", "home")
     inspector.looks_at("picker", "/", "home")
     inspector.looks_at("picker", "/me", "people/me")
+    inspector.looks_at("picker", "/shell", "offline/shell")
     inspector.looks_at("picker", "/desk", "error", 403)
     all_right(inspector)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 
 import pytest
@@ -477,3 +478,88 @@ def test_undo_takes_all_of_one_scan_back_though_it_filled_two_lines(stocked: Flo
         hand.act(path, code="B2CODE")
     assert state(stocked, order) is OrderState.PICKED
     stocked.books_are_right()
+
+
+def lose_what_is_at(floor: Floor, place: str) -> None:
+    """Two counters find the place empty, the supervisor accepts it (R40, R42)."""
+    with floor.database.transaction(ways.actor(floor, "supervisor")) as session:
+        planned = count.plan(session, floor.place(session, place))
+        for name in ("second picker", "packer"):
+            count.give_work(session, floor.operator_id(name), timedelta(minutes=1))
+            count.scan(session, planned, f"L-{place}")
+            count.finish(session, planned)
+        count.accept(session, planned, "lost")
+
+
+def test_a_scan_made_without_network_is_booked_where_it_was_made(stocked: Floor) -> None:
+    """The scan of the place was lost with a message; the pieces that were taken there are no less real."""
+    _order, hand, path = begin(stocked, ("A1", 2), ("B2", 2))
+    hand.act(path, code="T-001")
+    with stocked.database.reading() as session:
+        middle = str(stocked.place(session, MIDDLE).id)
+    hand.act(path, code="B2CODE", at=middle)
+    hand.sees("pick/scan_item", "B2")
+    assert ways.held(stocked, "B2", "001") == (1, 1)
+    hand.act(path, code="B2CODE", at=middle)
+    hand.sees("pick/scan_location", "2 × A1")
+    for nonsense in ("", "x", "9" * 30, "-1", "²"):
+        refused(stocked, hand, path, "Scan a location. A1 is an item.", code=EAN, at=nonsense)
+    refused(stocked, hand, path, "The location does not exist", status=404, code=EAN, at="12345")
+    stocked.books_are_right()
+
+
+def test_a_piece_from_a_place_that_was_emptied_meanwhile_is_laid_back_and_says_by_whom(stocked: Floor) -> None:
+    stocked.stock("A1", FAR, 5)
+    _order, hand, path = begin(stocked, ("A1", 2))
+    hand.act(path, code="T-001")
+    hand.act(path, code=f"L-{NEAR}")
+    with stocked.database.reading() as session:
+        near = str(stocked.place(session, NEAR).id)
+    lose_what_is_at(stocked, NEAR)
+    words = f"supervisor changed {NEAR} 0 min ago: A1 there is no longer for this order. Put this piece back there."
+    refused(stocked, hand, path, words, "look", status=409, code=EAN, at=near)
+    assert ways.held(stocked, "A1", "001") == (0, 0)
+    stocked.books_are_right()
+
+
+def test_a_line_that_is_gone_is_not_taken_for_the_next_one(stocked: Floor) -> None:
+    """Short and "take the rest" name the line that was on the worker's screen (R22)."""
+    _order, hand, path = begin(stocked, ("A1", 3), ("B2", 2))
+    hand.act(path, code="T-001")
+    hand.act(path, code=f"L-{NEAR}")
+    hand.act(path, code=EAN)
+    [gone] = set(re.findall(r'name="line" value="([^"]+)"', hand.page))
+    lose_what_is_at(stocked, NEAR)
+    for act in ({"reason": "empty"}, {"qty": "2"}):
+        where = path.replace("/scan", "/short" if "reason" in act else "/rest")
+        refused(stocked, hand, where, "This line was changed by somebody else", "look", status=409, line=gone, **act)
+    assert ways.held(stocked, "B2", MIDDLE) == (20, 2)
+    stocked.books_are_right()
+
+
+def test_a_phone_carries_its_own_task_with_codes_lots_and_screens(stocked: Floor) -> None:
+    stocked.item("M1", "M1CODE", lots=True)
+    for lot, days in (("OLD", 5), ("NEW", 60)):
+        stocked.stock("M1", FAR, 3, lot, date.today() + timedelta(days=days))
+    _order, hand, path = begin(stocked, ("A1", 2), ("B2", 7), ("M1", 4))
+    carried = path.replace("/scan", "/carried")
+    hand.get(carried)
+    assert hand.answer.json == {"lines": []}  # no tote yet: nothing to check scans against
+    hand.act(path, code="T-001")
+    hand.get(carried)
+    told = hand.answer.json
+    assert (told["total"], told["done"], told["at"]) == (13, 0, "")
+    assert [(line["sku"], line["place"], line["left"]) for line in told["lines"]] == [
+        ("A1", NEAR, 2),
+        ("B2", MIDDLE, 7),
+        ("M1", FAR, 1),
+        ("M1", FAR, 3),
+    ]
+    first, second, new, old = told["lines"]
+    assert first["codes"] == {"A1": 1, f"0{EAN}": 1}
+    assert second["codes"]["B2CASE"] == 6
+    assert (new["lot"], old["lot"], old["lot_needed"], old["expired"]) == ("NEW", "OLD", True, "")
+    assert "{left}" in second["take"] and MIDDLE in second["go"] and "{left} × B2" in second["go"]
+    other = stocked.hand("second picker")
+    other.get(carried)
+    assert other.status == 404

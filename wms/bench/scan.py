@@ -1,7 +1,7 @@
 """`run.py bench scan`: many pickers at once through the real server, beside the bare floor of the same machine.
 
 Each handheld signs in with badge and PIN, asks for work and picks: tote, place, every piece by its barcode, with
-scan ids and the CSRF token as static/scan.js sends them. One scan in a hundred is wrong on purpose and must be
+scan ids and the CSRF token as static/scan/outbox.js sends them. One scan in a hundred is wrong on purpose and must be
 refused; one in a hundred is sent twice and must give the same answer. The screens tell what to scan next, and the
 pieces they counted must be the pieces in the ledger.
 """

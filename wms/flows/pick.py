@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from wms.errors import N_, BadQuantity, ChangedMeanwhile, NotFound, NothingToUnd
 from wms.models import (
     Allocation,
     Balance,
+    Barcode,
     Item,
     Location,
     LocationKind,
@@ -112,6 +113,23 @@ class LotNeeded(Refusal):
     answer = "look"
 
 
+class TakenAway(Refusal):
+    """What was promised at this place is promised no more; the piece in the hand stays there."""
+
+    message = N_("%(item)s at %(place)s is no longer for this order. Put this piece back there.")
+    answer = "look"
+    status = 409
+
+
+class TakenAwayBy(TakenAway):
+    """As above, and the ledger knows who was at the place last."""
+
+    message = N_(
+        "%(operator)s changed %(place)s %(minutes)s min ago: %(item)s there is no longer for this order. "
+        "Put this piece back there."
+    )
+
+
 class NothingLeft(NotFound):
     """All is fetched, or a count took away what was left."""
 
@@ -130,6 +148,25 @@ class ToPick:
     expiry: date | None
     qty: int
     allocations: tuple[Allocation, ...]
+    remaining: Mapping[str, int] = field(default_factory=dict)
+    """Pieces still to fetch by line key: this line and those after it, as far as they were read."""
+
+    @property
+    def key(self) -> str:
+        return _key(self.location.id, self.item.id, self.lot)
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedLine:
+    """A line as a phone carries it: enough to check its scans without network.
+
+    ``codes`` are the keys of scan.barcode_key (and the SKU in capitals) with the pieces each counts (R15).
+    """
+
+    line: ToPick
+    codes: Mapping[str, int]
+    lot_needed: bool
+    expired: bool
 
 
 class OrderSeen(NamedTuple):
@@ -360,17 +397,45 @@ def load(session: Session, warehouse_id: int, task_id: int) -> PickTask:
     return task
 
 
+def _key(location_id: int, item_id: int, lot: str) -> str:
+    return f"{location_id}:{item_id}:{lot}"
+
+
 def next_line(session: Session, task: PickTask) -> ToPick | None:
     """What the order still has promised on shelves, next on the walk. None when all is fetched."""
+    return next(_lines(session, task), None)
+
+
+def _lines(session: Session, task: PickTask) -> Iterator[ToPick]:
+    """What is still to fetch, in the order of the walk; the first ENOUGH allocations of it."""
     here = task.location_id if task.step is PickStep.SCAN_ITEM else None
     rows = session.execute(_TO_FETCH, {"w": task.warehouse_id, "o": task.order_id, "here": here or 0}).all()
-    if not rows:
-        return None
-    first, location, item, expiry = rows[0]
-    same = tuple(
-        row[0] for row in rows if row[1].id == location.id and row[2].id == item.id and row[0].lot == first.lot
-    )
-    return ToPick(location, item, first.lot, expiry, sum(a.qty for a in same), same)
+    lines: dict[str, list[Row[Allocation, Location, Item, date]]] = {}
+    for row in rows:
+        lines.setdefault(_key(row[1].id, row[2].id, row[0].lot), []).append(row)
+    remaining = {key: sum(row[0].qty for row in same) for key, same in lines.items()}
+    for key, same in lines.items():
+        first, location, item, expiry = same[0]
+        yield ToPick(location, item, first.lot, expiry, remaining[key], tuple(row[0] for row in same), remaining)
+
+
+def carried(session: Session, task: PickTask) -> list[CarriedLine]:
+    """What a phone takes along, so that picking goes on where there is no network; later lines are asked for then."""
+    lines = list(_lines(session, task))
+    items = {line.item.id for line in lines}
+    codes: dict[int, dict[str, int]] = {line.item.id: {line.item.sku.upper(): 1} for line in lines}
+    for code in session.execute(select(Barcode).where(Barcode.item_id.in_(items))).scalars():
+        codes[code.item_id][code.code] = code.pieces
+    day = today(session, task.warehouse_id)
+    return [
+        CarriedLine(
+            line,
+            codes[line.item.id],
+            line.item.lot_tracked and _lots_standing(session, line.item, line.location) > 1,
+            line.expiry is not None and line.expiry < day,
+        )
+        for line in lines
+    ]
 
 
 def progress(session: Session, task: PickTask) -> Progress:
@@ -395,19 +460,23 @@ def last(session: Session, task: PickTask) -> LastScan | None:
     return LastScan(int(of_scan or qty), sku, item_id, from_id, lot)
 
 
-def scan(session: Session, operator_id: int, task: PickTask, text: str) -> bool:
+def scan(session: Session, operator_id: int, task: PickTask, text: str, at: int | None = None) -> bool:
     """One scan of the picker: checked against the step, taken, and the task moved on.
 
+    ``at`` is the id of the place whose code the phone had checked when it took an item: a scan made without
+    network says where it was made, so that one that is refused does not carry those after it to another place.
     False when nothing was taken, because a count took the rest of the order away: then the task is finished (R42).
     """
     _mine(session, operator_id, task)
     try:
+        if at is not None:
+            _stand_at(session, task, at, text)
         if task.step is PickStep.SCAN_TOTE:
             scan_tote(session, task, text)
         elif task.step is PickStep.SCAN_LOCATION:
             scan_location(session, task, text)
         elif task.step is PickStep.SCAN_ITEM:
-            scan_item(session, task, text)
+            scan_item(session, task, text, at)
         elif task.step is PickStep.WAITING:
             raise NotYours(operator="—")
     except NothingLeft:
@@ -463,13 +532,51 @@ def scan_location(session: Session, task: PickTask, text: str) -> None:
     _advance(session, task, PickStep.SCAN_ITEM)
 
 
-def scan_item(session: Session, task: PickTask, text: str) -> None:
+def _stand_at(session: Session, task: PickTask, at: int, text: str) -> None:
+    """Take the worker for standing where the phone says, when something is promised to the order there."""
+    if task.step is PickStep.SCAN_ITEM and task.location_id == at:
+        return
+    if task.step not in (PickStep.SCAN_LOCATION, PickStep.SCAN_ITEM):
+        return
+    row = session.execute(_PROMISED_AT, {"w": task.warehouse_id, "o": task.order_id, "l": at}).first()
+    if row is None or row[1].kind is not LocationKind.STORAGE:
+        _line(session, task)  # nothing left anywhere is another story
+        raise _taken_away(session, task, at, lookup.expect(session, task.warehouse_id, text, "item").row)
+    task.location_id = at
+    _advance(session, task, PickStep.SCAN_ITEM)
+
+
+def _taken_away(session: Session, task: PickTask, at: int, item: Item) -> Refusal:
+    place = session.get(Location, (task.warehouse_id, at))
+    if place is None:
+        return NotFound(what=term("The location"))
+    last_there = session.execute(
+        select(StockMove.at, Operator.name)
+        .join(Operator, and_(Operator.warehouse_id == StockMove.warehouse_id, Operator.id == StockMove.operator_id))
+        .where(
+            StockMove.warehouse_id == task.warehouse_id,
+            StockMove.item_id == item.id,
+            or_(StockMove.from_id == at, StockMove.to_id == at),
+            StockMove.operator_id != task.operator_id,
+        )
+        .order_by(StockMove.id.desc())
+        .limit(1)
+    ).first()
+    if last_there is None:
+        return TakenAway(item=item.sku, place=place.code)
+    minutes = int((now() - last_there[0]).total_seconds() // 60)
+    return TakenAwayBy(item=item.sku, place=place.code, operator=last_there[1], minutes=minutes)
+
+
+def scan_item(session: Session, task: PickTask, text: str, at: int | None = None) -> None:
     place, promised = _here(session, task)
     found = _lot_of_the_line(session, task, text) or lookup.expect(session, task.warehouse_id, text, "item", "tote")
     if found.kind == "tote":
         _take_tote(session, task, found.row)
         return
     item: Item = found.row
+    if at is not None and place.id != at:
+        raise _taken_away(session, task, at, item)
     lines = [allocated for allocated in promised if allocated.item_id == item.id]
     if not lines:
         raise _not_here(session, task, item, _line(session, task))
@@ -527,17 +634,8 @@ def _by_lot(
     session: Session, lines: Sequence[Allocation], item: Item, place: Location, lot: str | None
 ) -> list[Allocation]:
     lots = {a.lot for a in lines}
-    if item.lot_tracked and lot is None:
-        standing = session.execute(
-            select(func.count(func.distinct(Balance.lot))).where(
-                Balance.warehouse_id == place.warehouse_id,
-                Balance.location_id == place.id,
-                Balance.item_id == item.id,
-                Balance.on_hand > 0,
-            )
-        ).scalar_one()
-        if standing > 1:
-            raise LotNeeded(item=item.sku, expected=", ".join(sorted(lots)))
+    if item.lot_tracked and lot is None and _lots_standing(session, item, place) > 1:
+        raise LotNeeded(item=item.sku, expected=", ".join(sorted(lots)))
     chosen = [a for a in lines if a.lot == lot] if item.lot_tracked and lot is not None else list(lines)
     if not chosen:
         _not_expired(session, item, lot or "")
@@ -545,6 +643,19 @@ def _by_lot(
     chosen = [a for a in chosen if a.lot == chosen[0].lot]
     _not_expired(session, item, chosen[0].lot)
     return chosen
+
+
+def _lots_standing(session: Session, item: Item, place: Location) -> int:
+    return int(
+        session.execute(
+            select(func.count(func.distinct(Balance.lot))).where(
+                Balance.warehouse_id == place.warehouse_id,
+                Balance.location_id == place.id,
+                Balance.item_id == item.id,
+                Balance.on_hand > 0,
+            )
+        ).scalar_one()
+    )
 
 
 def _not_expired(session: Session, item: Item, lot: str) -> None:
@@ -581,10 +692,10 @@ def may_take_rest(task: PickTask, line: ToPick, last: LastScan | None) -> bool:
     )
 
 
-def take_rest(session: Session, operator_id: int, task: PickTask, qty: int) -> None:
-    """After one piece was proved by scan, take so many more of it at once."""
+def take_rest(session: Session, operator_id: int, task: PickTask, qty: int, key: str = "") -> None:
+    """After one piece was proved by scan, take so many more of it at once. ``key`` names the line the worker saw."""
     _mine(session, operator_id, task)
-    line = _line(session, task)
+    line = _line(session, task, key)
     if not may_take_rest(task, line, last(session, task)):
         raise ScanFirst(item=line.item.sku)
     if qty < 1:
@@ -593,13 +704,14 @@ def take_rest(session: Session, operator_id: int, task: PickTask, qty: int) -> N
     task.seen_at = now()
 
 
-def short(session: Session, operator_id: int, task: PickTask, reason: str) -> int:
+def short(session: Session, operator_id: int, task: PickTask, reason: str, key: str = "") -> int:
     """R22: the rest of this line is not there. Look elsewhere, ask for a count, note what stays missing.
 
+    ``key`` names the line the worker saw; when that line was taken away meanwhile, no other one is meant.
     Returns the pieces that were found at other places; the worker goes on either way.
     """
     _mine(session, operator_id, task)
-    line = _line(session, task)
+    line = _line(session, task, key)
     reason = reason if reason in SHORT_REASONS else "not_found"
     count_requests.ask(session, line.location, "short")
     found = 0
@@ -665,11 +777,17 @@ def stopped_seen(session: Session, operator_id: int, task: PickTask) -> None:
         _advance(session, task, PickStep.DONE)
 
 
-def _line(session: Session, task: PickTask) -> ToPick:
-    line = next_line(session, task)
-    if line is None:
+def _line(session: Session, task: PickTask, key: str = "") -> ToPick:
+    """The line that is next, or the one of that key."""
+    lines = list(_lines(session, task))
+    if not lines:
         raise NothingLeft(what=term("The next line"))
-    return line
+    if not key:
+        return lines[0]
+    for line in lines:
+        if line.key == key:
+            return line
+    raise ChangedMeanwhile(what=term("This line"))
 
 
 def _go_on(session: Session, task: PickTask) -> None:

@@ -84,8 +84,14 @@ def render(screen: Screen, message: Message | None = None) -> str:
     facts = {**screen.facts, "message": message if message and message.text else None}
     if not fragment_wanted():
         return render_template(screen.template, **facts)
+    return inside(screen.template, facts)
+
+
+def inside(template_name: str, facts: dict[str, Any]) -> str:
+    """The inside of a template's screen block, without the page around it."""
+    facts = dict(facts)
     current_app.update_template_context(facts)
-    template = current_app.jinja_env.get_template(screen.template)
+    template = current_app.jinja_env.get_template(template_name)
     return "".join(template.blocks["screen"](template.new_context(facts)))
 
 

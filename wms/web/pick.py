@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint, Response, abort, jsonify, request
 from sqlalchemy.orm import Session
 
 from wms.clock import now
@@ -13,8 +15,8 @@ from wms.errors import N_, BadQuantity
 from wms.flows import pick
 from wms.models import OrderState, PickStep, PickTask, Role
 from wms.scan import clean
-from wms.web.access import operator, requires, settings
-from wms.web.floor import Message, Screen, done, first_time, look, page
+from wms.web.access import database, operator, requires, settings
+from wms.web.floor import Message, Screen, done, first_time, inside, look, page
 
 bp = Blueprint("pick", __name__)
 
@@ -73,12 +75,74 @@ def task(task_id: int) -> str:
     return page(show, task_id=task_id)
 
 
+@bp.get("/pick/<int:task_id>/carried")
+@requires(Role.PICKER)
+def carried(task_id: int) -> Response:
+    """What the phone takes along to pick this task where there is no network: lines, codes, and their screens.
+
+    The screens are the ordinary ones; what changes from scan to scan stands in them as {left}, {done}, {last_qty}
+    and {last_sku}, for static/scan/carried.js to fill in.
+    """
+    who = operator()
+    with database().reading() as session:
+        task = session.get(PickTask, (who.warehouse_id, task_id))
+        if task is None or task.operator_id != who.id:
+            abort(404)
+        if task.step not in (PickStep.SCAN_LOCATION, PickStep.SCAN_ITEM):
+            return jsonify(lines=[])
+        order, tote = pick.order_and_tote(session, task)
+        progress = pick.progress(session, task)
+        facts: dict[str, Any] = {
+            "task": task,
+            "order": order,
+            "tote": tote,
+            "progress": pick.Progress("{done}", progress.total),  # type: ignore[arg-type]
+            "last": ("{last_qty}", "{last_sku}"),
+            "reasons": pick.SHORT_REASONS,
+            "may_take_rest": True,
+            "message": None,
+        }
+        lines = []
+        for each in pick.carried(session, task):
+            line = each.line
+            seen = {**facts, "line": replace(line, qty="{left}", remaining={})}
+            lines.append(
+                {
+                    "key": line.key,
+                    "location": str(line.location.id),  # ids are longer than a number of JavaScript
+                    "place": line.location.code,
+                    "item": str(line.item.id),
+                    "sku": line.item.sku,
+                    "lot": line.lot,
+                    "lot_tracked": line.item.lot_tracked,
+                    "lot_needed": each.lot_needed,
+                    "expired": line.expiry.isoformat() if each.expired and line.expiry else "",
+                    "left": line.qty,
+                    "codes": each.codes,
+                    "go": inside("pick/scan_location.html", seen),
+                    "take": inside("pick/scan_item.html", seen),
+                }
+            )
+        end = SimpleNamespace(shop_order_no=order.shop_order_no, state=OrderState.PICKED)
+        return jsonify(
+            task=str(task.id),
+            total=progress.total,
+            done=progress.done,
+            at=str(task.location_id) if task.step is PickStep.SCAN_ITEM else "",
+            lines=lines,
+            end=inside("pick/done.html", {**facts, "order": end, "short": False}),
+            short_end=inside("pick/done.html", {**facts, "order": end, "short": True}),
+        )
+
+
 @bp.post("/pick/<int:task_id>/scan")
 @requires(Role.PICKER)
 @first_time(show)
 def scan(session: Session, task_id: int) -> Message | None:
     current = pick.load(session, operator().warehouse_id, task_id)
-    if not pick.scan(session, operator().id, current, request.form.get("code", "")):
+    at = request.form.get("at", "")
+    stood = int(at) if at.isascii() and at.isdigit() and len(at) < 19 else None
+    if not pick.scan(session, operator().id, current, request.form.get("code", ""), stood):
         return look(N_("A count found that nothing more is here for this order. Lay this piece back."))
     return done(N_("%(code)s is right."), code=clean(request.form.get("code", ""))[:40])
 
@@ -92,7 +156,7 @@ def rest(session: Session, task_id: int) -> Message | None:
     if not (entered.isascii() and entered.isdigit()):
         line = pick.next_line(session, current)
         raise BadQuantity(entered=entered[:20] or "—", most=line.qty if line else 1)
-    pick.take_rest(session, operator().id, current, int(entered))
+    pick.take_rest(session, operator().id, current, int(entered), request.form.get("line", ""))
     return done(N_("%(qty)s taken."), qty=int(entered))
 
 
@@ -101,7 +165,7 @@ def rest(session: Session, task_id: int) -> Message | None:
 @first_time(show)
 def short(session: Session, task_id: int) -> Message | None:
     current = pick.load(session, operator().warehouse_id, task_id)
-    found = pick.short(session, operator().id, current, request.form.get("reason", ""))
+    found = pick.short(session, operator().id, current, request.form.get("reason", ""), request.form.get("line", ""))
     if found:
         return look(N_("Noted. %(qty)s more were found at another location."), qty=found)
     return look(N_("Noted as short. A supervisor sees it; go on."))
