@@ -21,6 +21,7 @@ _GO_TO = re.compile(r'class="big-code[ "].*?</span>\s*(?:<b[^>]*>.*?</b></span>)
 _ITEM = re.compile(r"<dt>Item</dt><dd>([^<]+)</dd>")
 _DONE = re.compile(r'class="progress-text"><b>(\d+)</b>')
 _REST = re.compile(r'action="/pick/\d+/rest".*?name="qty" value="(\d+)"', re.S)
+_AT = re.compile(r'data-carry=.{"at": "(\d+)"')
 _TAG = re.compile(r"<[^>]+>")
 ONE_IN = 100
 WRONG_CODE = "L-A-01-01-1"
@@ -72,6 +73,11 @@ class Screen:
         return "L-" + _TAG.sub("", found.group(0).partition(">")[2]).strip() if found else ""
 
     @property
+    def at(self) -> str:
+        """The id of the place the worker stands at, as the page sends it with each piece."""
+        return first(_AT, self.text)
+
+    @property
     def sku(self) -> str:
         return first(_ITEM, self.text)
 
@@ -87,7 +93,7 @@ class Ask:
 
 
 class Handheld:
-    """Signed in with one badge, on one connection, with cookies and token as static/scan.js sends them."""
+    """Signed in with one badge, on one connection, with cookies and token as static/scan/outbox.js sends them."""
 
     def __init__(self, wire: Wire, badge: str, totes: Iterator[str], barcodes: dict[str, str]) -> None:
         self.wire = wire
@@ -160,6 +166,8 @@ class Picker(Handheld):
             return False
         wrong = ask.kind in ("location", "item") and self._chance.randrange(ONE_IN) == 0
         fields = {"code": WRONG_CODE if wrong else ask.code} if ask.code else {}
+        if ask.kind == "item" and self.screen.at:
+            fields["at"] = self.screen.at
         fields["scan_id"] = str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
         try:
             answer = await self.wire.ask("POST", ask.path, self.headers, fields)
@@ -173,6 +181,8 @@ class Picker(Handheld):
             self._refused(ask, answer, tally)
         else:
             self._taken(ask, answer, tally)
+        if ask.kind == "tote":
+            await self._carry(tally)
         if self._chance.randrange(ONE_IN) == 0:
             await self._again(ask, fields, answer, tally)
         return True
@@ -189,6 +199,16 @@ class Picker(Handheld):
                 tally.wrong(f"one piece scanned, the screen went from {self.screen.done} to {screen.done}")
         if screen.step:
             self.screen = screen
+
+    async def _carry(self, tally: Tally) -> None:
+        """The phone takes its task along for where there is no network; not timed, nobody waits for it."""
+        try:
+            answer = await self._plain("GET", f"/pick/{self.screen.task}/carried")
+        except Lost as lost:
+            tally.wrong(str(lost))
+            return
+        if answer.status != 200:
+            tally.wrong(f"the task to carry got {answer.status}")
 
     def _refused(self, ask: Ask, answer: Answer, tally: Tally) -> None:
         screen = Screen(answer.body)

@@ -410,7 +410,7 @@ def _lines(session: Session, task: PickTask) -> Iterator[ToPick]:
     """What is still to fetch, in the order of the walk; the first ENOUGH allocations of it."""
     here = task.location_id if task.step is PickStep.SCAN_ITEM else None
     rows = session.execute(_TO_FETCH, {"w": task.warehouse_id, "o": task.order_id, "here": here or 0}).all()
-    lines: dict[str, list[Row[Allocation, Location, Item, date]]] = {}
+    lines: dict[str, list[Row[Allocation, Location, Item, date | None]]] = {}
     for row in rows:
         lines.setdefault(_key(row[1].id, row[2].id, row[0].lot), []).append(row)
     remaining = {key: sum(row[0].qty for row in same) for key, same in lines.items()}

@@ -105,7 +105,7 @@ def carried(task_id: int) -> Response:
         lines = []
         for each in pick.carried(session, task):
             line = each.line
-            seen = {**facts, "line": replace(line, qty="{left}", remaining={})}
+            seen = {**facts, "line": replace(line, qty="{left}", remaining={})}  # type: ignore[arg-type]
             lines.append(
                 {
                     "key": line.key,
