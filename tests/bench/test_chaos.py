@@ -120,7 +120,7 @@ def test_a_server_that_forgets_answers_fails_the_run(
 
 
 def test_the_patience_of_the_phones_is_that_of_the_script() -> None:
-    script = "".join(path.read_text("utf-8") for path in sorted((ROOT / "static").glob("*.js")))
+    script = "".join(path.read_text("utf-8") for path in sorted((ROOT / "static").rglob("*.js")))
     assert f"const ABORT_MS = {1000 * chaos.ABORT_S:.0f};" in script
     assert f"const RETRY_MS = [{', '.join(f'{1000 * s:.0f}' for s in chaos.RETRY_S)}];" in script
     assert Plan(1, 1).abort_s == chaos.ABORT_S

@@ -52,6 +52,10 @@ class Phone(Person):
 
     def loses_the_network(self) -> None:
         self.context.set_offline(True)
+        # The browser cuts page and service worker off one after the other.
+        self.page.wait_for_function("""async () => {
+          try { await fetch("/healthz", {cache: "no-store"}); return false; } catch { return !wms.reachable(); }
+        }""")
         expect(self.page.locator("#link-state")).to_have_attribute("data-link", "off")
 
     def has_it_again(self) -> None:

@@ -1,6 +1,6 @@
 """`run.py bench chaos`: pickers on a link that loses, repeats, reorders and stalls, with a server that is killed.
 
-The handhelds keep to what static/scan.js does: an id for each scan, kept until it is answered, sent in order, the same
+The handhelds keep to what static/scan/outbox.js does: an id for each scan, kept until it is answered, sent in order, the same
 id and content at each try. They pick in earnest, with wrong scans, undo, short picks and tasks given back; batteries
 die with a scan unanswered; and now and then a device breaks the rule: the same id with another content. At the end
 `verify` must be clean and each scan accounted for exactly once (wms/bench/accounts.py); only then the exit code is 0.
@@ -38,7 +38,7 @@ summary = "is any scan lost or counted twice when the network fails and the serv
 
 ABORT_S = 4.0
 RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""As in static/scan.js: when a try is given up, and the pauses before the next ones."""
+"""As in static/scan/outbox.js: when a try is given up, and the pauses before the next ones."""
 
 SCANS_AN_ORDER = 5
 """Fewer than a scan bench needs: the rest of a line is taken at once, and some lines are short."""
@@ -355,7 +355,7 @@ class Device(Handheld):
             self._last = act.pieces if act.reason == "pick" else 0
 
     async def _deliver(self, made: Told, path: str, fields: dict[str, str]) -> Answer:
-        """Send it until it is answered, as static/scan.js does."""
+        """Send it until it is answered, as static/scan/outbox.js does."""
         failures = 0
         while True:
             made.tries += 1
