@@ -53,9 +53,7 @@ class Phone(Person):
     def loses_the_network(self) -> None:
         self.context.set_offline(True)
         # The browser cuts page and service worker off one after the other.
-        self.page.wait_for_function("""async () => {
-          try { await fetch("/healthz", {cache: "no-store"}); return false; } catch { return !wms.reachable(); }
-        }""")
+        self.until("!wms.reachable() && await fetch('/healthz', {cache: 'no-store'}).then(() => false, () => true)")
         expect(self.page.locator("#link-state")).to_have_attribute("data-link", "off")
 
     def has_it_again(self) -> None:
@@ -76,15 +74,16 @@ class Phone(Person):
         self.page.wait_for_function("(before) => window.heard > before", arg=answers)
 
     def waits(self, scans: int) -> None:
-        try:
-            expect(self.page.locator("#waiting")).to_have_text(f"{scans} waiting")
-        except AssertionError as error:
-            raise AssertionError(self.page.evaluate("() => JSON.stringify(wms.outbox.list(), null, 1)")) from error
+        expect(self.page.locator("#waiting")).to_have_text(f"{scans} waiting")
 
     def carries_its_task(self) -> None:
         """The task and the page are on the phone."""
-        self.page.wait_for_function(
-            "async () => document.documentElement.dataset.carried && await caches.match('/shell') !== undefined"
+        self.until("document.documentElement.dataset.carried && await caches.match('/shell')")
+
+    def until(self, condition: str) -> None:
+        """Wait in the page for something only an await can tell; playwright's own wait takes a promise for a yes."""
+        self.page.evaluate(
+            f"async () => {{ while (!({condition})) await new Promise((again) => setTimeout(again, 30)); }}"
         )
 
 
@@ -315,7 +314,7 @@ def test_without_a_task_the_page_without_network_says_so_and_comes_back_by_itsel
     phone: Phone, floor: Warehouse
 ) -> None:
     phone.sign_in(floor.rows.badges["picker"])
-    phone.page.wait_for_function("async () => await caches.match('/shell') !== undefined")
+    phone.until("await caches.match('/shell')")
     phone.context.set_offline(True)
     phone.opens("/receive")
     phone.sees("offline/shell", "No network here")
@@ -329,7 +328,7 @@ def test_signing_out_leaves_neither_page_nor_task_on_the_phone(phone: Phone, flo
     phone.opens("/me")
     phone.page.get_by_role("button", name="Sign out").click()
     phone.page.wait_for_url("**/sign-in")
-    phone.page.wait_for_function("async () => await caches.match('/shell') === undefined")
+    phone.until("!(await caches.match('/shell'))")
     left = phone.page.evaluate("() => wms.store.list('carried', '')")
     assert left == []
 
