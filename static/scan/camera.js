@@ -13,10 +13,12 @@
   const AGAIN_MS = 1500; // a label held for so long beyond that: its holder waits for something
   const REFUSED_MS = 3000; // codes of which none was wanted are not asked about again at once
   const STUCK_MS = 4000; // nothing read for so long: the server has more ways
+  const PATIENCE_MS = 1000;
   const READER_START_MS = 30000; // the decoder is a megabyte, and the Wi-Fi may be bad
   const READER_FRAME_MS = 10000;
   const THUMBNAIL = { width: 32, height: 18 };
   const ALIKE = 3; // of 255: less apart than a hand can hold a phone still, more than noise
+  const STEADY = 12; // of 255, from one look to the next: a hand that aims, not one that walks
   const ZOOM_STEP = 1.5;
 
   // ---- The reader: a worker, for as long as the page lives.
@@ -151,10 +153,10 @@
     return context.getImageData(0, 0, THUMBNAIL.width, THUMBNAIL.height).data;
   }
 
-  function alike(one, other) {
-    let apart = 0;
-    for (let at = 1; at < one.length; at += 4) apart += Math.abs(one[at] - other[at]); // green is nearly brightness
-    return apart / (one.length / 4) < ALIKE;
+  function apart(one, other) {
+    let sum = 0;
+    for (let at = 1; at < one.length; at += 4) sum += Math.abs(one[at] - other[at]); // green is nearly brightness
+    return sum / (one.length / 4);
   }
 
   // ---- The phone
@@ -190,6 +192,8 @@
     well: 0, // when reading last succeeded, or had no reason to
     serverLooks: false,
     shown: null, // the small picture of the frame that the server saw last
+    before: null, // that of the look before, while nothing can be read
+    byServer: "", // the code that the server read last, until another one is taken
     torch: false,
     zoom: null,
 
@@ -202,6 +206,7 @@
       }
       this.build();
       this.deaf.clear(); // whoever opens the camera anew wants what it sees
+      this.byServer = "";
       if (!this.dialog.open) this.dialog.showModal();
       await this.start();
     },
@@ -247,7 +252,7 @@
       if (ended()) return;
       this.counts.clear();
       this.again = null;
-      this.shown = null;
+      this.shown = this.before = null;
       this.well = performance.now();
       this.say(word("camera_aim"));
       this.look(turn);
@@ -320,7 +325,7 @@
     },
 
     say(text, answer = "") {
-      if (!this.answer) return;
+      if (!this.answer || (this.answer.textContent === text && this.answer.dataset.answer === answer)) return;
       this.answer.textContent = text;
       this.answer.dataset.answer = this.dialog.dataset.answer = answer;
     },
@@ -544,7 +549,7 @@
         }
         if (turn !== this.turn) return;
         this.saw(codes, whole, form);
-        if (performance.now() - this.well >= STUCK_MS) this.askServer(turn, form);
+        if (performance.now() - this.well >= STUCK_MS && !this.serverLooks) this.stuck(turn, form);
         // A code that was seen once waits for its second look, not for the next tenth of a second.
         if (!this.again) await pause(LOOK_EVERY_MS - (performance.now() - began));
       }
@@ -612,13 +617,14 @@
       return known;
     },
 
-    took(seen, code) {
+    took(seen, code, byServer = false) {
       const now = performance.now();
       for (const { text } of seen) {
         const key = same(text);
         const beside = text !== code.text && this.deaf.get(key)?.beside !== false;
         this.deaf.set(key, { at: now, seen: now, missed: 0, left: false, told: false, beside });
       }
+      this.byServer = byServer ? same(code.text) : "";
       this.sights += 1;
       this.counts.clear();
       this.well = now;
@@ -633,7 +639,7 @@
 
     // ---- Several codes: the picture stands still, each code has its number in it, one is tapped.
 
-    ask(codes, text) {
+    ask(codes, text, byServer = false) {
       const now = performance.now();
       const which = codes.map((code) => same(code.text)).sort().join("\n");
       if (which === this.refused.codes && now - this.refused.at < REFUSED_MS) return;
@@ -650,7 +656,7 @@
       codes.forEach((code, index) => {
         const button = element("button", "choice camera-choice");
         button.append(element("span", "camera-number", String(index + 1)), element("span", "", printed(code.text)));
-        button.addEventListener("click", answered(() => this.took(codes, code)));
+        button.addEventListener("click", answered(() => this.took(codes, code, byServer)));
         this.options.append(button);
         if (code.corners) this.mark(code.corners, index + 1);
       });
@@ -685,15 +691,19 @@
 
     // ---- What the camera cannot read goes to the server's cascade as one still picture.
 
-    async askServer(turn, form) {
-      if (this.serverLooks) return;
-      this.well = performance.now();
+    stuck(turn, form) {
       const small = thumbnail(this.video);
-      const unchanged = this.shown && alike(small, this.shown); // it would get the answer of before
-      if (unchanged || !reachable()) {
-        this.say(word("camera_hold_still"));
-        return;
-      }
+      // No way reads what is blurred by motion: it would cost the server a second for nothing.
+      const steady = this.before && apart(small, this.before) < STEADY;
+      this.before = small;
+      const unchanged = this.shown && apart(small, this.shown) < ALIKE; // it would get the answer of before
+      const vain = unchanged || !reachable();
+      if (vain) this.well += PATIENCE_MS; // it need not be looked into ten times a second
+      if (vain || !steady) this.say(word("camera_hold_still"));
+      else this.askServer(turn, form, small);
+    },
+
+    async askServer(turn, form, small) {
       const { sights } = this;
       this.serverLooks = true;
       this.say(word("camera_asks_server"));
@@ -717,9 +727,11 @@
       const texts = new Set((found?.codes || []).map(({ text }) => text));
       const codes = [...texts].filter((text) => !this.deaf.has(same(text))).map((text) => ({ text }));
       const hoped = codes.filter(({ text }) => wanted.has(same(text)));
-      if (hoped.length === 1) this.took(codes, hoped[0]);
-      else if (codes.length === 1 && !found.message) this.took(codes, codes[0]);
-      else if (codes.length) this.ask(codes, found.message || word("choose"));
+      const sure = hoped.length === 1 ? hoped[0] : codes.length === 1 && !found.message ? codes[0] : null;
+      // Unread by the camera, it cannot be seen to leave the view: the same one again may be the same piece.
+      const again = sure && same(sure.text) === this.byServer;
+      if (sure && !again) this.took(codes, sure, true);
+      else if (codes.length) this.ask(codes, again ? word("camera_another") : found.message || word("choose"), true);
       else this.say(word(found ? "camera_not_read" : "camera_hold_still"));
     },
 
