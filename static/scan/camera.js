@@ -188,6 +188,7 @@
     deaf: new Map(), // code → what is known of it since it was taken, or lay beside one that was
     refused: { codes: "", at: -Infinity },
     asking: false,
+    marked: [], // corners of the codes asked about, in the picture that stands still
     sights: 0, // codes taken or asked about, so that a late answer knows it is late
     well: 0, // when reading last succeeded, or had no reason to
     serverLooks: false,
@@ -360,13 +361,14 @@
       this.options = element("div", "camera-choices");
       this.dialog.append(this.view, this.answer, this.options, this.buildZoom(), this.buildButtons());
       this.dialog.addEventListener("close", () => this.closed());
-      // A phone that is turned has another frame and another view.
-      for (const changed of [this.video, window]) {
-        changed.addEventListener("resize", () => {
-          this.marks.replaceChildren();
-          if (this.stream) this.region();
-        });
-      }
+      // A phone that is turned has another frame and another view, and choices take their room from it.
+      const placed = () => {
+        if (!this.video.videoWidth) return;
+        this.region();
+        this.placeMarks();
+      };
+      this.video.addEventListener("resize", placed);
+      new ResizeObserver(placed).observe(this.video);
       document.body.append(this.dialog);
     },
 
@@ -644,6 +646,7 @@
       const which = codes.map((code) => same(code.text)).sort().join("\n");
       if (which === this.refused.codes && now - this.refused.at < REFUSED_MS) return;
       this.asking = true;
+      this.dialog.dataset.asking = ""; // now the whole frame is shown: a code may stand where the view ended
       this.sights += 1;
       this.video.pause();
       this.say(text, "look");
@@ -658,7 +661,7 @@
         button.append(element("span", "camera-number", String(index + 1)), element("span", "", printed(code.text)));
         button.addEventListener("click", answered(() => this.took(codes, code, byServer)));
         this.options.append(button);
-        if (code.corners) this.mark(code.corners, index + 1);
+        if (code.corners) this.marked.push(code.corners);
       });
       const none = element("button", "camera-none", word("look_again"));
       none.addEventListener("click", answered(() => {
@@ -666,27 +669,32 @@
         this.say(word("camera_aim"));
       }));
       this.options.append(none);
+      this.placeMarks();
     },
 
     unask() {
       this.asking = false;
+      delete this.dialog?.dataset.asking;
+      this.marked = [];
       this.well = performance.now();
       this.options?.replaceChildren();
       this.marks?.replaceChildren();
     },
 
-    mark(corners, number) {
+    placeMarks() {
       const { scale, left, top } = this.place();
-      const spots = corners.map(({ x, y }) => ({ x: left + x * scale, y: top + y * scale }));
-      const [xs, ys] = [spots.map(({ x }) => x), spots.map(({ y }) => y)];
       const edge = 6; // linear codes are found as a line of no height
-      const mark = element("div", "camera-mark");
-      mark.append(element("span", "camera-number", String(number)));
-      mark.style.left = `${Math.min(...xs) - edge}px`;
-      mark.style.top = `${Math.min(...ys) - edge}px`;
-      mark.style.width = `${Math.max(...xs) - Math.min(...xs) + 2 * edge}px`;
-      mark.style.height = `${Math.max(...ys) - Math.min(...ys) + 2 * edge}px`;
-      this.marks.append(mark);
+      this.marks.replaceChildren(...this.marked.map((corners, index) => {
+        const xs = corners.map(({ x }) => left + x * scale);
+        const ys = corners.map(({ y }) => top + y * scale);
+        const mark = element("div", "camera-mark");
+        mark.append(element("span", "camera-number", String(index + 1)));
+        mark.style.left = `${Math.min(...xs) - edge}px`;
+        mark.style.top = `${Math.min(...ys) - edge}px`;
+        mark.style.width = `${Math.max(...xs) - Math.min(...xs) + 2 * edge}px`;
+        mark.style.height = `${Math.max(...ys) - Math.min(...ys) + 2 * edge}px`;
+        return mark;
+      }));
     },
 
     // ---- What the camera cannot read goes to the server's cascade as one still picture.
