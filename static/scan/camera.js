@@ -4,7 +4,13 @@
 (() => {
   const { GS, currentForm, element, word } = wms;
   const LOOK_EVERY_MS = 100;
-  const WHOLE_EVERY = 5; // tries; the others read the box alone, in a third of the time
+  // One look after the other, then from the start. The box is what the hand aims with; its quick look costs a third of
+  // the whole frame's and a twentieth of a stubborn one (camera-worker.js).
+  const BOX = { whole: false, manner: "quick" };
+  const BOX_STUBBORN = { whole: false, manner: "stubborn" };
+  const WHOLE = { whole: true, manner: "wide" };
+  const WHOLE_STUBBORN = { whole: true, manner: "stubborn" };
+  const LOOKS = [BOX, BOX, BOX_STUBBORN, BOX, WHOLE, BOX, BOX, BOX_STUBBORN, BOX, WHOLE_STUBBORN];
   const REGION = { width: 0.8, height: 0.35 };
   const FRAME_SIDE_PX = 1600;
   const DEAF_MS = 1500; // the same label, still in the hand; page /me sets it for a device
@@ -30,30 +36,30 @@
     last: 0,
 
     start() {
-      this.started ||= this.launch();
+      this.started ||= this.launch().catch((error) => {
+        this.started = null;
+        throw error;
+      });
       return this.started;
     },
 
-    launch() {
-      const { worker, decoder, wasm } = document.getElementById("camera-files").dataset;
-      this.worker = new Worker(worker);
-      this.worker.addEventListener("message", ({ data }) => this.answered(data));
+    async launch() {
+      const { worker: script, decoder, wasm } = document.getElementById("camera-files").dataset;
+      const worker = new Worker(script);
+      worker.addEventListener("message", ({ data }) => worker === this.worker && this.answered(data));
       for (const trouble of ["error", "messageerror"]) {
-        this.worker.addEventListener(trouble, (event) => {
+        worker.addEventListener(trouble, (event) => {
           event.preventDefault();
-          this.broke(new Error(event.message || trouble));
+          if (worker === this.worker) this.broke(new Error(event.message || trouble));
         });
       }
+      this.worker = worker;
       const full = (address) => new URL(address, document.baseURI).href;
       return this.ask({ decoder: full(decoder), wasm: full(wasm) }, [], READER_START_MS);
     },
 
     ask(message, transfer, patience_ms) {
       return new Promise((resolve, reject) => {
-        if (!this.worker) {
-          reject(new Error("no reader"));
-          return;
-        }
         const id = (this.last += 1);
         const timer = setTimeout(() => this.broke(new Error("no answer")), patience_ms);
         this.asked.set(id, { resolve, reject, timer });
@@ -74,7 +80,7 @@
 
     // A decoder that failed once has spoilt memory: the next one begins anew.
     broke(error) {
-      this.worker.terminate();
+      this.worker?.terminate();
       this.worker = this.started = null;
       for (const { reject, timer } of this.asked.values()) {
         clearTimeout(timer);
@@ -182,8 +188,8 @@
     lenses: [],
     lock: null,
     turn: 0, // a new number ends the loops and the questions of the old one
-    tries: 0,
-    again: null, // how the next look is to be made: like the one that saw a code once
+    looks: 0,
+    again: null, // the look that saw a code once is made again
     counts: new Map(), // code → looks in a row that saw it
     deaf: new Map(), // code → what is known of it since it was taken, or lay beside one that was
     refused: { codes: "", at: -Infinity },
@@ -252,6 +258,7 @@
       }
       if (ended()) return;
       this.counts.clear();
+      this.looks = 0;
       this.again = null;
       this.shown = this.before = null;
       this.well = performance.now();
@@ -539,28 +546,28 @@
           await pause(LOOK_EVERY_MS);
           continue;
         }
-        this.tries += 1;
-        const whole = this.again ? this.again.whole : this.tries % WHOLE_EVERY === 0;
+        const look = this.again || LOOKS[this.looks++ % LOOKS.length];
         this.again = null;
         let codes;
         try {
-          codes = await this.read(whole, form);
+          codes = await this.read(look, form);
         } catch {
           if (turn === this.turn) this.fail("camera_reader_stopped");
           return;
         }
         if (turn !== this.turn) return;
-        this.saw(codes, whole, form);
+        this.saw(codes, look, form);
         if (performance.now() - this.well >= STUCK_MS && !this.serverLooks) this.stuck(turn, form);
         // A code that was seen once waits for its second look, not for the next tenth of a second.
         if (!this.again) await pause(LOOK_EVERY_MS - (performance.now() - began));
       }
     },
 
-    async read(whole, form) {
+    async read({ whole, manner }, form) {
       const part = whole ? wholeOf(this.video) : this.region();
       const shot = await shoot(this.video, part);
-      const message = { ...shot.frame, formats: formatsOf(form), stubborn: whole };
+      const message = { ...shot.frame, formats: formatsOf(form), manner };
+      await reader.start(); // it was let go if the phone slept over an answer
       const { codes } = await reader.ask(message, [shot.frame.bitmap || shot.frame.pixels], READER_FRAME_MS);
       for (const code of codes) {
         code.corners = code.corners.map(({ x, y }) => ({ x: part.x + x * shot.scale, y: part.y + y * shot.scale }));
@@ -568,11 +575,11 @@
       return codes;
     },
 
-    saw(codes, whole, form) {
+    saw(codes, look, form) {
       const now = performance.now();
       const inView = new Map(codes.map((code) => [same(code.text), code]));
       const wanted = expected(form);
-      const known = this.stillDeaf(inView, whole, wanted, now);
+      const known = this.stillDeaf(inView, look.whole, wanted, now);
       const fresh = new Map([...inView].filter(([key]) => !this.deaf.has(key)));
       for (const key of this.counts.keys()) if (!fresh.has(key)) this.counts.delete(key);
       for (const key of fresh.keys()) this.counts.set(key, (this.counts.get(key) || 0) + 1);
@@ -587,7 +594,7 @@
       // Matrix codes prove themselves. A linear one is sure when two frames gave the same: a check digit lets one
       // misread in ten through, and Code 39, ITF and Codabar have none.
       if (![...fresh].every(([key, { matrix }]) => matrix || this.counts.get(key) > 1)) {
-        this.again = { whole };
+        this.again = look;
         return;
       }
       this.counts.clear();
@@ -707,8 +714,8 @@
       const unchanged = this.shown && apart(small, this.shown) < ALIKE; // it would get the answer of before
       const vain = unchanged || !reachable();
       if (vain) this.well += PATIENCE_MS; // it need not be looked into ten times a second
-      if (vain || !steady) this.say(word("camera_hold_still"));
-      else this.askServer(turn, form, small);
+      if (steady && !vain) this.askServer(turn, form, small);
+      else if (steady || !this.answer.dataset.answer) this.say(word("camera_hold_still")); // who walks on keeps the answer
     },
 
     async askServer(turn, form, small) {
