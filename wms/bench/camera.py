@@ -3,7 +3,8 @@
 Headless Chromium films clips of generated labels (1280x720, a trembling hand) with its fake camera and opens the camera
 of the sign-in page. Every look of the reader is timed inside its worker (drawing the frame, reading it), and from the
 page's message to its answer. In the same browser, right after, `barcode-detector` reads the same film on the page's
-own thread, as the live camera did before it had a worker. What was read must be what was filmed.
+own thread, as the live camera did before it had a worker. The CPU time of both threads comes from /proc, because it is
+what neighbours on the machine disturb least. What was read must be what was filmed.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ def _measure(looks: int, stack: ExitStack) -> dict[str, Any]:
     ponyfill = _ponyfill()
     before = _load()
     rows: list[dict[str, Any]] = []
+    cpu: list[dict[str, Any]] = []
     faults: list[str] = []
     with playwright() as driver:
         for film in films():
@@ -85,6 +87,7 @@ def _measure(looks: int, stack: ExitStack) -> dict[str, Any]:
             found = _film(browser, address, ponyfill, looks)
             browser.close()
             rows += _rows(film, found)
+            cpu.append({"film": film.name, **found.cpu})
             faults += _faults(film, found)
     every = [row["p50"] for row in rows if row["what"] == "worker, every look"]
     return {
@@ -92,6 +95,7 @@ def _measure(looks: int, stack: ExitStack) -> dict[str, Any]:
         "faults": faults,
         "held": max(every) <= HOLD_P50_MS,
         "rows": rows,
+        "cpu_ms_a_look": cpu,
         "chromium": version,
         "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()}",
         "load_before": before,
@@ -285,7 +289,16 @@ _ON_THE_PAGE = """async ({number, box, formats, wasm}) => {
 }"""
 
 
-def _film(browser: Any, address: str, ponyfill: str | None, number: int) -> dict[str, list[dict[str, Any]]]:
+@dataclass
+class Found:
+    """What both readers did with one film: their looks, and the CPU milliseconds of one look by thread."""
+
+    worker: list[dict[str, Any]]
+    page: list[dict[str, Any]]
+    cpu: dict[str, float]
+
+
+def _film(browser: Any, address: str, ponyfill: str | None, number: int) -> Found:
     """The looks of the product's reader, then those of the ponyfill, at one film."""
     # A wide view, so that the box is as wide as it gets: 80 % of the frame.
     context = browser.new_context(viewport={"width": WIDTH, "height": 900}, permissions=["camera"])
@@ -296,25 +309,53 @@ def _film(browser: Any, address: str, ponyfill: str | None, number: int) -> dict
     page.goto(f"{address}/sign-in")
     page.evaluate("(formats) => { document.querySelector('form[data-scan]').dataset.formats = formats; }", FORMATS)
     page.locator("[data-scan-camera]").click()
+    page.evaluate(_ENOUGH, SKIPPED_LOOKS)
+    before = _threads(browser)
     page.evaluate(_ENOUGH, SKIPPED_LOOKS + number)
-    mine = page.evaluate("() => looks")[SKIPPED_LOOKS : SKIPPED_LOOKS + number]
+    after = _threads(browser)
+    mine = page.evaluate("() => looks")
+    counted = max(1, len(mine) - SKIPPED_LOOKS)
+    cpu = {f"worker, {thread}": (after[thread] - before[thread]) / counted for thread in after}
     page.locator(".camera-close").click()
     theirs: list[dict[str, Any]] = []
     if ponyfill is not None:
         page.add_script_tag(url="/static/ponyfill.js")
         wasm = page.locator("#camera-files").get_attribute("data-wasm")
         box = next({"width": look["width"], "height": look["height"]} for look in mine if look["width"] < WIDTH)
-        asked = {"number": SKIPPED_LOOKS + number, "box": box, "formats": FORMATS.split(","), "wasm": wasm}
-        theirs = page.evaluate(_ON_THE_PAGE, asked)[SKIPPED_LOOKS:]
+        asked = {"box": box, "formats": FORMATS.split(","), "wasm": wasm}
+        page.evaluate(_ON_THE_PAGE, {**asked, "number": SKIPPED_LOOKS})
+        before = _threads(browser)
+        theirs = page.evaluate(_ON_THE_PAGE, {**asked, "number": number})
+        if before:
+            cpu["ponyfill, page thread"] = (_threads(browser)["page thread"] - before["page thread"]) / number
     context.close()
-    return {"worker": mine, "page": theirs}
+    return Found(mine[SKIPPED_LOOKS:], theirs, cpu)
+
+
+def _threads(browser: Any) -> dict[str, float]:
+    """CPU milliseconds so far of the pages' own threads and of their workers; empty where there is no /proc."""
+    spent = {"page thread": 0.0, "worker thread": 0.0}
+    for process in browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]:
+        if process["type"] != "renderer":
+            continue
+        for task in Path(f"/proc/{process['id']}/task").glob("*"):
+            try:
+                name = (task / "comm").read_text()
+                nanoseconds = int((task / "schedstat").read_text().split()[0])
+            except OSError:
+                continue  # it ended meanwhile
+            if task.name == str(process["id"]):
+                spent["page thread"] += nanoseconds / 1e6
+            elif name.startswith("DedicatedWorker"):
+                spent["worker thread"] += nanoseconds / 1e6
+    return spent if spent["page thread"] else {}
 
 
 # --- what is told ---------------------------------------------------------------------------------
 
 
-def _rows(film: Film, found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    mine, theirs = found["worker"], found["page"]
+def _rows(film: Film, found: Found) -> list[dict[str, Any]]:
+    mine, theirs = found.worker, found.page
     named = [("worker, every look", mine)]
     for part, whole in (("box", False), ("whole frame", True)):
         for manner in ("quick", "wide", "stubborn"):
@@ -339,9 +380,9 @@ def _row(film: Film, what: str, looks: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _faults(film: Film, found: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _faults(film: Film, found: Found) -> list[str]:
     """What the product's reader did wrong; what the ponyfill did is its own affair."""
-    texts = {text for look in found["worker"] for text in look["texts"]}
+    texts = {text for look in found.worker for text in look["texts"]}
     wrong = [f"{film.name}: read {text!r}, which is not there" for text in sorted(texts - film.shows)]
     unread = [f"{film.name}: never read {text!r}" for text in sorted(film.shows - texts)]
     return wrong + unread
@@ -360,6 +401,11 @@ def _table(result: dict[str, Any]) -> str:
         lines.append(
             f"{row['film']:<16}{row['what']:<30}{row['n']:>6}{row['p50']:>8.1f}{row['p95']:>8.1f}{answer:>8}{read:>8}"
         )
+    lines.append("")
+    for each in result["cpu_ms_a_look"]:
+        said = ", ".join(f"{name} {ms:.1f}" for name, ms in each.items() if name != "film")
+        if said:
+            lines.append(f"CPU ms a look, {each['film']}: {said}")
     lines += [
         "",
         "ms: drawing one frame and reading it. answer: median from the page's message to the worker's answer.",
