@@ -26,6 +26,7 @@
   const ALIKE = 3; // of 255: less apart than a hand can hold a phone still, more than noise
   const STEADY = 12; // of 255, from one look to the next: a hand that aims, not one that walks
   const ZOOM_STEP = 1.5;
+  const ABILITIES_AFTER_MS = [0, 300, 700, 2000];
 
   // ---- The reader: a worker, for as long as the page lives.
 
@@ -249,7 +250,7 @@
         return;
       }
       if (ended()) return;
-      this.showAbilities();
+      this.askAbilities(turn);
       this.listLenses(turn);
       this.holdAwake();
       if ((await reading) instanceof Error) {
@@ -435,8 +436,18 @@
       await this.start();
     },
 
+    // Chromium knows of light and zoom only some time after the first frame.
+    async askAbilities(turn) {
+      for (const wait_ms of ABILITIES_AFTER_MS) {
+        await pause(wait_ms);
+        if (turn !== this.turn) return;
+        this.abilities = this.track().getCapabilities?.() || {};
+        this.showAbilities();
+        if (this.abilities.torch || this.abilities.zoom) return;
+      }
+    },
+
     showAbilities() {
-      this.abilities = this.track().getCapabilities?.() || {};
       const { focusMode, torch, zoom } = this.abilities;
       this.torchButton.hidden = !torch;
       this.torchButton.setAttribute("aria-pressed", String(this.torch));
@@ -451,14 +462,14 @@
       this.wish().catch(() => {}); // it reads without as well
     },
 
-    // All wishes at once: a browser may forget those that are not repeated. One set each: a set goes as a whole.
+    // All wishes at once, in one set: a browser may forget those that are not repeated, and older ones read one set only.
     wish() {
       const { focusMode, torch } = this.abilities;
-      const wishes = [];
-      if (focusMode?.includes("continuous")) wishes.push({ focusMode: "continuous" });
-      if (this.zoom !== null) wishes.push({ zoom: this.zoom });
-      if (torch) wishes.push({ torch: this.torch });
-      return wishes.length ? this.track().applyConstraints({ advanced: wishes }) : Promise.resolve();
+      const wishes = {};
+      if (focusMode?.includes("continuous")) wishes.focusMode = "continuous";
+      if (this.zoom !== null) wishes.zoom = this.zoom;
+      if (torch) wishes.torch = this.torch;
+      return Object.keys(wishes).length ? this.track().applyConstraints({ advanced: [wishes] }) : Promise.resolve();
     },
 
     async toggleTorch() {

@@ -457,9 +457,7 @@ def test_the_region_box_on_the_screen_is_the_part_that_is_read_turned_or_not(eye
 def stub_track(page: Any, abilities: dict[str, Any]) -> None:
     page.evaluate("""(abilities) => {
       MediaStreamTrack.prototype.getCapabilities = () => abilities;
-      MediaStreamTrack.prototype.applyConstraints = async ({advanced}) => {
-        felt.tracks.push(Object.assign({}, ...advanced));
-      };
+      MediaStreamTrack.prototype.applyConstraints = async ({advanced: [wishes]}) => { felt.tracks.push(wishes); };
     }""", abilities)
 
 
@@ -472,6 +470,16 @@ def test_the_light_button_is_there_when_the_camera_has_a_light(eye: Any) -> None
     light.tap()
     expect(light).to_have_attribute("aria-pressed", "false")
     assert felt(eye, "tracks") == [{"torch": False}, {"torch": True}, {"torch": False}]
+
+
+def test_abilities_that_the_browser_learns_late_get_their_buttons(eye: Any) -> None:
+    stub_track(eye, {})
+    open_camera(eye)
+    says(eye, "Hold the barcode in the box")
+    expect(eye.get_by_role("button", name="Torch")).to_be_hidden()
+    stub_track(eye, {"torch": True, "zoom": {"min": 1, "max": 4, "step": 0.1}})
+    expect(eye.get_by_role("button", name="Torch")).to_be_visible()
+    expect(eye.get_by_role("slider", name="Zoom")).to_be_visible()
 
 
 def test_a_light_that_does_not_come_on_takes_its_button_away(eye: Any) -> None:
