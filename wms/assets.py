@@ -14,7 +14,7 @@ VENDOR = STATIC / "vendor"
 
 VENDOR_FILES = {
     "htmx.min.js": "screens answer by loading whole pages",
-    "barcode-detector.js": "the live camera does not read",
+    "zxing_reader.js": "the live camera does not read",
     "zxing_reader.wasm": "the live camera does not read",
     "icons.svg": "icons are missing, the words beside them stay",
 }

@@ -15,10 +15,10 @@
 
   function awake() {
     if (document.visibilityState === "hidden") {
-      if (camera.stream) camera.stop();
+      camera.rest();
       return;
     }
-    if (camera.dialog?.open && !camera.stream) camera.start().catch(() => camera.close());
+    camera.wake();
     keepFocus();
     wms.flushNow();
   }

@@ -43,6 +43,17 @@ window.wms = (() => {
   document.addEventListener("wms:device", readSettings);
   window.addEventListener("storage", readSettings);
 
+  // What the phone learns by being used (a lens, a zoom) is kept in the same place.
+  function remember(name, value) {
+    readSettings(); // another tab may have changed them
+    settings[name] = value;
+    try {
+      localStorage.setItem("wms.device", JSON.stringify(settings));
+    } catch {
+      // private mode: holds for this page only
+    }
+  }
+
   function setSession(name, value) {
     try {
       if (value === null) sessionStorage.removeItem(name);
@@ -71,6 +82,7 @@ window.wms = (() => {
     setSession,
     scanId,
     setting: (name) => settings[name],
+    remember,
     screenArea: () => document.getElementById("screen"),
     csrfToken: () => document.querySelector('meta[name="csrf-token"]')?.content || "",
     emit: (name, detail) => document.dispatchEvent(new CustomEvent(name, { detail })),

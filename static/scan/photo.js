@@ -14,15 +14,16 @@
     if (file && form) readPhoto(form, file).finally(() => { input.value = ""; });
   });
 
-  async function readPhoto(form, file) {
-    noteIn(form, word("photo_reading"));
+  // What the server's cascade finds in a picture: codes, and its words where it is not sure. Null: signed out, and on
+  // the way to sign in. Throws an error whose message is the name of the words for it.
+  async function readPicture(picture, form) {
     const upload = new FormData();
-    upload.append("photo", await smaller(file), "photo.jpg");
+    upload.append("photo", picture, "photo.jpg");
     upload.append("formats", form.dataset.formats || "");
     const control = new AbortController();
     const timer = setTimeout(() => control.abort(), PHOTO_ABORT_MS);
     let response;
-    let found;
+    let found = null;
     try {
       response = await fetch("/camera/read", {
         method: "POST",
@@ -33,17 +34,28 @@
       });
       found = await response.json();
     } catch {
-      if (response && response.status === 401 && operator) wms.leave("/sign-in");
-      const reason = !response || response.ok ? "photo_no_answer" : response.status === 413 ? "photo_too_big" : "photo_failed";
-      photoSays(form, word(reason));
-      return;
+      // told by the status below
     } finally {
       clearTimeout(timer);
     }
-    if (response.status === 401 && operator) {
+    if (response?.status === 401 && operator) {
       wms.leave("/sign-in");
+      return null;
+    }
+    if (found) return found;
+    throw new Error(!response || response.ok ? "photo_no_answer" : response.status === 413 ? "photo_too_big" : "photo_failed");
+  }
+
+  async function readPhoto(form, file) {
+    noteIn(form, word("photo_reading"));
+    let found;
+    try {
+      found = await readPicture(await smaller(file), form);
+    } catch (error) {
+      photoSays(form, word(error.message));
       return;
     }
+    if (!found) return;
     const codes = distinct((found.codes || []).map((code) => code.text));
     const still = form.isConnected ? form : null;
     if (!still) return; // the screen went on meanwhile: a late code would answer another question
@@ -105,5 +117,5 @@
     }
   }
 
-  Object.assign(wms, { choices });
+  Object.assign(wms, { readPicture });
 })();

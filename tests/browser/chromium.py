@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from wms import assets
+
 playwright_api = pytest.importorskip("playwright.sync_api", reason="NO PLAYWRIGHT: no page was seen by a browser")
 expect = playwright_api.expect
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = Path(os.environ.get("WMS_CHROMIUM") or "/usr/bin/chromium")
-VENDOR_FILES = ("htmx.min.js", "barcode-detector.js", "zxing_reader.wasm", "icons.svg")
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -38,7 +39,7 @@ def needed() -> None:
     """Skip, loudly, where there is no browser or the browser's files were not fetched."""
     if not CHROMIUM.exists():
         pytest.skip(f"NO BROWSER: {CHROMIUM} is missing (apt-get install chromium); no page was looked at")
-    missing = [name for name in VENDOR_FILES if not (ROOT / "static" / "vendor" / name).is_file()]
+    missing = [name for name in assets.VENDOR_FILES if not (assets.VENDOR / name).is_file()]
     if missing:
         pytest.skip(f"NO BROWSER FILES: static/vendor lacks {', '.join(missing)}; install the project first")
 

@@ -17,6 +17,7 @@ KEPT = (
     "icon-512.png",
     "manifest.webmanifest",
     *(f"scan/{name}.js" for name in assets.SCAN_SCRIPTS),
+    "scan/camera-worker.js",
     *(f"vendor/{name}" for name in assets.VENDOR_FILES),
 )
 """Files of a floor page; the browser's fetched ones only where they are there."""
