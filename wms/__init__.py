@@ -46,6 +46,7 @@ def create_app(settings: Settings, database: Database | None = None) -> Flask:
         logging.getLogger("wms").warning(sentence)
     if settings.label_font:
         labels.use_font(settings.label_font)
+    scan.use(scan.Rules.of(settings.weight_codes, settings.waybill_patterns))
     _words(app)
     _doors(app)
     _headers(app)
