@@ -104,12 +104,13 @@ def _doors(app: Flask) -> None:
         pushes,
         putaway,
         receive,
+        scanner_check,
         setup,
         ship,
     )
 
     access.guard(app)
-    floor = (health, people, setup, camera, receive, putaway, pick, pack, ship, count, lookup)
+    floor = (health, people, setup, scanner_check, camera, receive, putaway, pick, pack, ship, count, lookup)
     for room in (*floor, desk, orders, import_orders, printing, pushes, operators):
         app.register_blueprint(room.bp)
 
