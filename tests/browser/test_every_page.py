@@ -160,6 +160,14 @@ def test_the_doors(inspector: Inspector) -> None:
     inspector.looks_at("picker", "/", "home")
     inspector.looks_at("picker", "/me", "people/me")
     inspector.looks_at("picker", "/scanner-check", "people/scanner_check")
+    page = inspector.page("picker")
+    for language in ("zh", "en"):
+        inspector.house.speaks(language)
+        page.goto(f"{inspector.house.address}/scanner-check")
+        page.keyboard.type("~qwyz-/_0123456789")  # a prefix, and no capitals
+        page.keyboard.press("Enter")
+        expect(page.locator("li[data-fault=prefix]")).to_be_visible()
+        inspector.looks_here(page, "people/scanner_check", language, "a faulty scanner")
     inspector.looks_at("picker", "/desk", "error", 403)
     all_right(inspector)
 
