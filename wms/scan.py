@@ -85,7 +85,7 @@ class Scanned:
     @property
     def item_keys(self) -> set[str]:
         """Every form in which the barcode of this item may be stored."""
-        keys = {self.value.upper(), barcode_key(self.value), self.also}
+        keys = {self.value.upper(), gtin14(self.value) or "", self.also}
         if self.kind != "gs1":
             keys |= {self.text.upper(), gtin14(self.text) or ""}
         return keys - {""}

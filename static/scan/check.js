@@ -7,7 +7,7 @@
 
   // ---- Judging. Pure: what the code says and what came go in, findings come out, the gravest first.
 
-  const AIM = /^\][A-Za-z][0-9A-Za-z]/;
+  const { AIM } = wedge;
   const LONGEST_SIGN = 8; // as long as /me lets a prefix or suffix be
   const LONGEST_GAP_MS = 300; // the most that /me takes
   const DEAF_MS = 1000; // for a scanner that fires twice
@@ -68,12 +68,15 @@
     return { prefix: text.slice(0, before), sign: signs[0] ?? GS, suffix: text.slice(at) };
   }
 
+  // A sign that stands in ordinary codes cannot stand for GS as well.
+  const telling = (sign) => (sign.length > 1 ? /[^A-Za-z0-9\s]/.test(sign) : /[^A-Za-z0-9\s\-._/:+]/.test(sign));
+
   function placed(sent, found, text, came) {
     const { way, prefix, sign, suffix } = found;
     const findings = [];
     if (way.land) findings.push(finding("layout", "wrong", layoutFacts(sent, text, way)));
     if (way.letters) findings.push(lettersFinding(sent, way.letters, came));
-    if (sign === "") findings.push(finding("gs_lost", "wrong"));
+    if (sign !== GS && !telling(sign)) findings.push(finding("gs_lost", "wrong"));
     else if (sign !== GS) findings.push(finding("gs_sign", "look", { s: sign }, { gs_sign: sign }));
     const bare = prefix.replace(AIM, "");
     if (bare && CODE_IDS[sent.symbology]?.includes(bare)) findings.push(finding("code_id", "wrong", { s: bare }));
@@ -176,7 +179,7 @@
       findings.push(setting("ends") === "pause" ? finding("pause", "done") : finding("no_suffix", "look", {}, { ends: "pause" }));
     }
     if (came.ended && came.ended !== "Enter") findings.push(finding("other_key", "done", { s: came.ended === "Tab" ? "Tab" : "LF" }));
-    if (gap > LONGEST_GAP_MS) findings.push(finding("too_slow", "wrong", { ms: gap, n: LONGEST_GAP_MS }));
+    if (gap > set && gap > LONGEST_GAP_MS) findings.push(finding("too_slow", "wrong", { ms: gap, n: LONGEST_GAP_MS }));
     else if (gap > set) {
       const wanted = Math.min(LONGEST_GAP_MS, Math.ceil((gap * 1.5) / 10) * 10);
       findings.push(finding("slow", "look", { ms: gap, n: wanted }, { gap_ms: wanted }));
@@ -325,7 +328,7 @@
     const now = performance.now();
     const record = came;
     came = fresh();
-    const again = record.text && record.text === lastScan.text && now - lastScan.at < TWICE_MS + PAUSE_MS;
+    const again = record.text && record.text === lastScan.text && now - lastScan.at < TWICE_MS;
     if (again) record.times = 2;
     lastScan = { text: record.text, at: now };
     if (record.text || record.ime || record.alts) judge(record);

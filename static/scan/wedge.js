@@ -9,6 +9,7 @@
   const QUIET_MS = 90; // text from an input method has no Enter; this silence ends it
   const QUIET_KEYS_MS = 500; // keys that stop without Enter: long, for a busy phone stammers
   const LATE_MS = 40; // a timer later than this says that the page was busy, and keys may be waiting
+  const AIM = /^\][A-Za-z][0-9A-Za-z]/;
   const SUFFIX_SEEN = "wms.suffix"; // this scanner ends its codes with a key: a pause is no end then
   // What a scanner types as a number on the pad while it holds Alt, because the sign has no key.
   const ALT_SIGNS = { 9: "Tab", 10: "Line", 13: "Enter", 29: GS };
@@ -63,7 +64,9 @@
   function heard(sent, setting = wms.setting) {
     const [prefix, suffix, sign] = [setting("prefix"), setting("suffix"), setting("gs_sign")];
     let text = folded(sent);
+    const aim = AIM.exec(text)?.[0] || ""; // it may stand before the prefix; the server reads it
     if (prefix && text.startsWith(prefix)) text = text.slice(prefix.length);
+    else if (prefix && text.startsWith(prefix, aim.length)) text = aim + text.slice(aim.length + prefix.length);
     if (suffix && text.endsWith(suffix)) text = text.slice(0, -suffix.length);
     if (sign) text = text.replaceAll(sign, GS);
     return setting("swap_case") ? swapped(text) : text;
@@ -326,6 +329,6 @@
     else if (!event.target.closest?.("a, button, label, summary, dialog")) keepFocus();
   });
 
-  const wedge = { ALT_SIGNS, KEY_GAP_MS, characterOf, folded, heard, suffixOf, swapped, rest: () => { resting = true; } };
+  const wedge = { AIM, ALT_SIGNS, KEY_GAP_MS, characterOf, folded, heard, suffixOf, swapped, rest: () => { resting = true; } };
   Object.assign(wms, { keepFocus, typed, wedge });
 })();

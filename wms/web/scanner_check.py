@@ -60,11 +60,11 @@ def picture(code: TestCode) -> str:
     if code.symbology == "qr":
         return str(segno.make(code.text, error="m", micro=False, encoding="utf-8").svg_data_uri(scale=4, light="#fff"))
     gs1 = code.symbology == "gs1"
-    drawn = zxingcpp.create_barcode(code.printed if gs1 else code.text, zxingcpp.BarcodeFormat.Code128, gs1=gs1)
+    drawn: Any = zxingcpp.create_barcode(code.printed if gs1 else code.text, zxingcpp.BarcodeFormat.Code128, gs1=gs1)
     # One row of the picture is the whole code; neighbouring dark modules are one bar, so that no seam shows.
-    row = memoryview(drawn.to_image(scale=1)).tolist()[0]
+    row: Any = memoryview(drawn.to_image(scale=1)).tolist()[0]
     bars, at = "", 0
-    for dark, modules in groupby(row, lambda value: value < 128):
+    for dark, modules in groupby(value < 128 for value in row):
         width = len(list(modules))
         bars += f"M{at} 0h{width}v1h-{width}z" if dark else ""
         at += width
