@@ -306,6 +306,21 @@ def test_alt_numbers_are_a_gs_or_a_scanner_in_the_wrong_mode(page: Any) -> None:
     expect(fault(page, "alt_codes")).to_be_visible()
 
 
+def test_the_same_settings_stand_under_ones_own_name(page: Any, address: str) -> None:
+    page.goto(f"{address}/me")
+    page.locator("summary", has_text="Scanner settings").tap()
+    page.get_by_label("A code ends with").select_option("pause")
+    page.get_by_label("Sign that stands for GS").fill("|")
+    page.get_by_label("Small and capital letters come exchanged").check(force=True)
+    page.get_by_label("Longest pause between two keys").fill("300")
+    page.get_by_label("Longest pause between two keys").blur()
+    assert kept(page) == {"gap_ms": 300, "ends": "pause", "gs_sign": "|", "swap_case": True}
+    page.reload()
+    expect(page.locator("#f-ends")).to_have_value("pause")
+    page.get_by_role("link", name="Check this scanner").tap()
+    expect(page.locator("section.screen")).to_have_attribute("data-step", "people/scanner_check")
+
+
 def test_nothing_came_is_said_by_a_hand_and_a_scan_presses_no_button(page: Any) -> None:
     page.get_by_role("button", name="Nothing came").tap()
     expect(fault(page, "nothing")).to_contain_text("keyboard")
