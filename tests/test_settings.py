@@ -35,10 +35,14 @@ def test_what_is_said_is_taken(tmp_path: Path) -> None:
         DATABASE_URL="postgresql://u:p@h/d",
         SECRET_KEY="s" * 40,
         IDLE_MINUTES="5",
+        WEIGHT_CODES="22iiiiiwwwwwc, 0223IIIVNNNNC",
+        WAYBILL_PATTERNS="JD=JDK[0-9]{12}  XY=XY=[0-9]+",
     )
     assert (settings.http_port, settings.tls, settings.threads, settings.idle_minutes) == (9000, "off", 8, 5)
     assert (settings.debug, settings.behind_tls, settings.secret_key) == (True, True, "s" * 40)
     assert settings.public_hosts == ("a.example", "b.example")
+    assert settings.weight_codes == ("22IIIIIWWWWWC", "0223IIIVNNNNC")
+    assert settings.waybill_patterns == (("JD", "JDK[0-9]{12}"), ("XY", "XY=[0-9]+"))
     assert settings.printer_networks == ("10.1.0.0/16", "fd00::/8")
     assert settings.database_url == "postgresql+psycopg://u:p@h/d" and not settings.sqlite
 
@@ -69,6 +73,15 @@ def test_what_is_said_is_taken(tmp_path: Path) -> None:
         ("PRINTER_NETWORKS", "10.0.0.0/99"),
         ("PRINTER_NETWORKS", "printers"),
         ("PRINTER_NETWORKS", "10.0.0.0/8,warehouse"),
+        ("WEIGHT_CODES", "12IIIIIWWWWWC"),
+        ("WEIGHT_CODES", "22IIIIIWWWWC"),
+        ("WEIGHT_CODES", "22IIWIIIWWWWC"),
+        ("WEIGHT_CODES", "22IIIIIWWWWWW"),
+        ("WEIGHT_CODES", "2212345WWWWWC"),
+        ("WEIGHT_CODES", "²2IIIIIWWWWWC"),
+        ("WAYBILL_PATTERNS", "JDK[0-9]{12}"),
+        ("WAYBILL_PATTERNS", "JD="),
+        ("WAYBILL_PATTERNS", "JD=JDK[0-9"),
         ("DEBUG", "maybe"),
         ("BEHIND_TLS", "maybe"),
     ],

@@ -189,6 +189,8 @@ ALLOWED = {
     "Firefox",
     "Zebra",
     "Honeywell",
+    "DataWedge",
+    "Ctrl",
 }
 NAMES = re.compile("Warehouse local CA|Online Retail")
 """What the phone's own menu shows, and the title of a collection of orders."""

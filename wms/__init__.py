@@ -46,6 +46,7 @@ def create_app(settings: Settings, database: Database | None = None) -> Flask:
         logging.getLogger("wms").warning(sentence)
     if settings.label_font:
         labels.use_font(settings.label_font)
+    scan.use(scan.Rules.of(settings.weight_codes, settings.waybill_patterns))
     _words(app)
     _doors(app)
     _headers(app)
@@ -107,12 +108,13 @@ def _doors(app: Flask) -> None:
         pushes,
         putaway,
         receive,
+        scanner_check,
         setup,
         ship,
     )
 
     access.guard(app)
-    floor = (health, offline, people, setup, camera, receive, putaway, pick, pack, ship, count, lookup)
+    floor = (health, offline, people, setup, scanner_check, camera, receive, putaway, pick, pack, ship, count, lookup)
     for room in (*floor, desk, orders, import_orders, printing, pushes, operators):
         app.register_blueprint(room.bp)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,6 +52,11 @@ class Settings:
     claim_idle_minutes: int = 20
     keep_scans_days: int = 7
     upload_bytes: int = 12 * 1024 * 1024
+    weight_codes: tuple[str, ...] = ()
+    """How this site's scales fill EAN-13 numbers that begin with 02 or 20 to 29, thirteen signs each: the first digits,
+    then I item, W weight in grams, N count, P price, V inner check digit, C check digit. Such as 22IIIIIWWWWWC."""
+    waybill_patterns: tuple[tuple[str, str], ...] = ()
+    """Carriers' numbers that wms/scan.py does not know yet: (carrier, regular expression of the whole number)."""
 
     @property
     def sqlite(self) -> bool:
@@ -112,6 +118,8 @@ class Settings:
             claim_idle_minutes=number("CLAIM_IDLE_MINUTES", 20, 1, 24 * 60),
             # A phone that was dead for a week-end sends on Monday: less than a week would count a scan twice.
             keep_scans_days=number("KEEP_SCANS_DAYS", 7, 7, 3650),
+            weight_codes=_weight_codes(text("WEIGHT_CODES", "")),
+            waybill_patterns=_waybill_patterns(text("WAYBILL_PATTERNS", "")),
         )
 
 
@@ -123,6 +131,31 @@ def _networks(said: str) -> tuple[str, ...]:
         except ValueError as error:
             raise BadSetting(f"WMS_PRINTER_NETWORKS={each}: networks like 192.168.0.0/16 are wanted") from error
     return networks
+
+
+def _weight_codes(said: str) -> tuple[str, ...]:
+    shapes = tuple(shape for shape in said.replace(" ", "").upper().split(",") if shape)
+    for each in shapes:
+        lettered = re.fullmatch(r"(?:02|2[0-9])[0-9]*[INPVW]+C", each)
+        whole = all(letter * each.count(letter) in each for letter in "WN")
+        if not lettered or not whole or "I" not in each or len(each) != 13:
+            raise BadSetting(f"WMS_WEIGHT_CODES={each}: thirteen signs such as 22IIIIIWWWWWC are wanted")
+    return shapes
+
+
+def _waybill_patterns(said: str) -> tuple[tuple[str, str], ...]:
+    """``JD=JDK[0-9]{12} XY=XY[0-9]{10}``: a carrier and the shape of its whole number, blanks between them."""
+    patterns = []
+    for each in said.split():
+        carrier, _, shape = each.partition("=")
+        try:
+            re.compile(shape)
+        except re.error as error:
+            raise BadSetting(f"WMS_WAYBILL_PATTERNS={each}: {error}") from error
+        if not carrier or not shape:
+            raise BadSetting(f"WMS_WAYBILL_PATTERNS={each}: a carrier and a pattern like JD=JDK[0-9]{{12}} are wanted")
+        patterns.append((carrier, shape))
+    return tuple(patterns)
 
 
 def _kept_secret(home: Path) -> str:

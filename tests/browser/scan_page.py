@@ -19,7 +19,7 @@ from PIL import Image, ImageFilter
 from werkzeug.serving import make_server
 
 from tests.browser.chromium import PHONE, ROOT, expect
-from wms import CSP, camera
+from wms import CSP, assets, camera
 from wms.errors import Refusal
 
 GS = "\x1d"

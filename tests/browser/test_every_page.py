@@ -21,7 +21,16 @@ ROOT = Path(__file__).resolve().parents[2]
 SIZES = {"phone": {"width": 360, "height": 640}, "desk": {"width": 1440, "height": 900}}
 # One axe run of each page in each language, at the size that the other language was not judged at.
 JUDGED = {("zh", "phone"), ("en", "desk")}
-IN_THE_DARK = {"home", "pick/scan_item", "pack/weigh", "desk/today", "desk/orders", "people/sign_in", "error"}
+IN_THE_DARK = {
+    "people/scanner_check",
+    "home",
+    "pick/scan_item",
+    "pack/weigh",
+    "desk/today",
+    "desk/orders",
+    "people/sign_in",
+    "error",
+}
 NO_PAGES = {
     "/healthz": "for machines",
     "/ca.crt": "a file",
@@ -153,6 +162,15 @@ def test_the_doors(inspector: Inspector) -> None:
     inspector.looks_at("picker", "/", "home")
     inspector.looks_at("picker", "/me", "people/me")
     inspector.looks_at("picker", "/shell", "offline/shell")
+    inspector.looks_at("picker", "/scanner-check", "people/scanner_check")
+    page = inspector.page("picker")
+    for language in ("zh", "en"):
+        inspector.house.speaks(language)
+        page.goto(f"{inspector.house.address}/scanner-check")
+        page.keyboard.type("~qwyz-/_0123456789")  # a prefix, and no capitals
+        page.keyboard.press("Enter")
+        expect(page.locator("li[data-fault=prefix]")).to_be_visible()
+        inspector.looks_here(page, "people/scanner_check", language, "a faulty scanner")
     inspector.looks_at("picker", "/desk", "error", 403)
     all_right(inspector)
 

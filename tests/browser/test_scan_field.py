@@ -100,6 +100,156 @@ def test_a_hand_types_after_asking_for_the_keyboard(phone: Any, shop: Shop) -> N
     seen(phone, "1: L-09")
 
 
+def set_device(page: Any, **settings: Any) -> None:
+    """What /me keeps for this device; slow test machines get a long gap."""
+    page.evaluate("(s) => localStorage.setItem('wms.device', JSON.stringify(s))", {"gap_ms": 2000, **settings})
+    page.reload()
+
+
+def test_keys_without_an_enter_are_ended_by_a_pause(phone: Any, shop: Shop) -> None:
+    """Until this scanner has once sent an Enter: from then on only that ends a code, however long it takes."""
+    set_device(phone)
+    for character in "L-01-02":
+        phone.keyboard.press(character)
+    seen(phone, "1: L-01-02")
+    wedge(phone, "A-100")
+    seen(phone, "2: L-01-02 A-100")
+    for character in "A-200":
+        phone.keyboard.press(character)
+    expect(phone.locator(".scan-input")).to_have_value("A-200")
+    phone.clock.install()
+    phone.clock.run_for(5000)
+    expect(phone.locator(".scan-input")).to_have_value("A-200")
+    phone.keyboard.press("Enter")
+    seen(phone, "3: L-01-02 A-100 A-200")
+
+
+def test_a_scanner_that_is_set_to_end_by_a_pause_needs_no_enter_wherever_it_types(phone: Any, shop: Shop) -> None:
+    set_device(phone, ends="pause", gap_ms=300)
+    phone.locator("#qty").fill("12")
+    for character in "6901234567892":
+        phone.keyboard.press(character)
+    seen(phone, "1: 6901234567892")
+    phone.locator("#short").focus()
+    for character in "A-200":
+        phone.keyboard.press(character)
+    seen(phone, "2: 6901234567892 A-200")
+    assert [post.path for post in shop.posts] == ["/scan", "/scan"]
+
+
+def test_a_scanner_that_is_set_to_end_with_a_key_is_waited_for(phone: Any, shop: Shop) -> None:
+    set_device(phone, ends="key")
+    phone.clock.install()
+    for character in "L-01-02":
+        phone.keyboard.press(character)
+    phone.clock.run_for(5000)
+    expect(phone.locator(".scan-input")).to_have_value("L-01-02")
+    phone.keyboard.press("Enter")
+    seen(phone, "1: L-01-02")
+
+
+def by_alt(page: Any, digits: str) -> None:
+    """A sign by its number on the number pad, as scanners send what has no key."""
+    page.keyboard.down("Alt")
+    for digit in digits:
+        page.keyboard.press(f"Numpad{digit}")
+    page.keyboard.up("Alt")
+
+
+@pytest.mark.parametrize("way", ["Control+]", "F8", "Alt+0029"])
+def test_the_group_separator_is_restored_however_a_keyboard_sends_it(phone: Any, shop: Shop, way: str) -> None:
+    set_device(phone)
+    for part in ("0106901234567892", GS, "10LOT7", GS, "21SER"):
+        for character in part:
+            if character != GS:
+                phone.keyboard.press(character)
+            elif way == "Alt+0029":
+                by_alt(phone, "0029")
+            else:
+                phone.keyboard.press(way)
+    phone.keyboard.press("Enter")
+    seen(phone, f"1: 0106901234567892{GS}10LOT7{GS}21SER")
+    assert shop.posts[0].fields["code"] == f"0106901234567892{GS}10LOT7{GS}21SER"
+
+
+def test_an_enter_by_its_number_ends_a_scan(phone: Any, shop: Shop) -> None:
+    set_device(phone)
+    for character in "A-100":
+        phone.keyboard.press(character)
+    by_alt(phone, "013")
+    seen(phone, "1: A-100")
+
+
+@pytest.mark.parametrize("sign", ["|", "~", "<GS>", "{GS}", "^]"])
+def test_a_sign_that_stands_for_gs_is_set_for_this_device(phone: Any, shop: Shop, sign: str) -> None:
+    set_device(phone, gs_sign=sign)
+    wedge(phone, f"]C10106901234567892{sign}10LOT7{sign}21SER")
+    phone.keyboard.insert_text(f"0106901234567892{sign}10LOT8")
+    seen(phone, f"2: ]C10106901234567892{GS}10LOT7{GS}21SER 0106901234567892{GS}10LOT8")
+    codes = [post.fields["code"] for post in shop.posts]
+    assert codes == [f"]C10106901234567892{GS}10LOT7{GS}21SER", f"0106901234567892{GS}10LOT8"], "]C1 says GS1: it stays"
+
+
+def test_full_width_letters_of_a_chinese_input_method_become_plain_ones(phone: Any, shop: Shop) -> None:
+    phone.keyboard.insert_text("ＡＢＣ－１２３")
+    seen(phone, "1: ABC-123")
+    phone.keyboard.insert_text("茶叶（大）１")  # in a Chinese text they may be meant
+    seen(phone, "2: ABC-123 茶叶（大）１")
+
+
+def test_exchanged_letters_are_put_right_for_a_device_that_was_told_so(phone: Any, shop: Shop) -> None:
+    set_device(phone, swap_case=True, prefix="q")
+    wedge(phone, "qaB-100-x")
+    seen(phone, "1: Ab-100-X")
+
+
+def test_caps_lock_is_noticed_and_said(phone: Any, shop: Shop) -> None:
+    """The letters stay as they came: some scanners look at the light and exchange them back themselves."""
+    phone.evaluate("""() => {
+      const real = KeyboardEvent.prototype.getModifierState;
+      window.capsLock = true;
+      KeyboardEvent.prototype.getModifierState = function (key) {
+        return key === "CapsLock" ? window.capsLock : real.call(this, key);
+      };
+    }""")
+    wedge(phone, "a-100")
+    seen(phone, "1: a-100")
+    expect(phone.locator("[data-scan-note]")).to_contain_text("CapsLock is on")
+    phone.evaluate("() => { window.capsLock = false; }")
+    wedge(phone, "A-200")
+    seen(phone, "2: a-100 A-200")
+    expect(phone.locator("[data-scan-note]")).to_be_hidden()
+
+
+def test_a_code_that_comes_in_while_the_screen_changes_is_whole(phone: Any, shop: Shop) -> None:
+    """The answer to the scan before takes the field away under the scanner: what was in it goes on in the new one."""
+    set_device(phone)
+    shop.hold.clear()
+    wedge(phone, "FIRST")
+    for character in "A-1":
+        phone.keyboard.press(character)
+    shop.hold.set()
+    seen(phone, "1: FIRST")
+    expect(phone.locator(".scan-input")).to_have_value("A-1")
+    for character in "00":
+        phone.keyboard.press(character)
+    phone.keyboard.press("Enter")
+    seen(phone, "2: FIRST A-100")
+
+
+def test_text_of_an_input_method_outlives_the_screen_it_came_into(phone: Any, shop: Shop) -> None:
+    shop.hold.clear()
+    wedge(phone, "FIRST")
+    phone.clock.install(time=0)
+    phone.clock.pause_at(60_000)  # no silence ends anything before the answer is here
+    phone.keyboard.insert_text("A-200")
+    shop.hold.set()
+    seen(phone, "1: FIRST")
+    expect(phone.locator(".scan-input")).to_have_value("A-200")
+    phone.clock.run_for(2000)
+    seen(phone, "2: FIRST A-200")
+
+
 def test_a_second_trigger_pull_counts_unless_this_device_was_told_otherwise(phone: Any, shop: Shop) -> None:
     wedge(phone, "A-100")
     seen(phone, "1: A-100")

@@ -66,10 +66,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
+    from wms import scan
     from wms.connectors import ConnectorError
     from wms.db import open_database
     from wms.errors import Refusal
 
+    scan.use(scan.Rules.of(settings.weight_codes))  # barcodes are stored as they will be read
     database = open_database(settings)
     try:
         data = args.file.read_bytes()
