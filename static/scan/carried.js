@@ -206,7 +206,11 @@
       return { answer: "look", text: word("lot_needed", { item: chosen.sku, expected: at.map((each) => each.lot).join(", ") }) };
     }
     if (chosen.expired) return no("expired_lot", { lot: chosen.lot, item: chosen.sku, expiry: chosen.expired }, { block: true });
-    const pieces = read.pieces || countOf(chosen, read) || 1;
+    const each = countOf(chosen, read) || 1;
+    const said = read.pieces || 1;
+    // GS1 gives no meaning to a count beside the number of a case itself (lookup.UnclearCount): the server decides.
+    if (said > 1 && each > 1 && read.kind === "gs1" && !read.ofContent) return { answer: "look", text: word("unsure_offline", { code: read.text }) };
+    const pieces = said * each; // R15
     if (pieces > chosen.left) return no("over_pick", { left: chosen.left, item: chosen.sku, read: pieces }); // R21
     return taken(chosen, pieces, word("right", { code: read.text }));
   }

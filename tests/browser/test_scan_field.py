@@ -394,9 +394,9 @@ def test_what_one_operator_scanned_waits_for_that_operator(phone: Any, shop: Sho
     phone.route("**/scan", lambda route: route.abort())
     wedge(phone, "A-100")
     expect(phone.locator("#waiting")).to_have_text("1 waiting")
-    phone.unroute("**/scan")
     shop.operator = "8"
     phone.reload()
+    phone.unroute("**/scan")
     wedge(phone, "B-200")
     seen(phone, "1: B-200")
     shop.operator = "7"

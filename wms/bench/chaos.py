@@ -3,7 +3,8 @@
 The handhelds keep to what static/scan/outbox.js does: an id for each scan, kept until it is answered, sent in order,
 the same id and content at each try. They pick in earnest, with wrong scans, undo, short picks and tasks given
 back; batteries die with a scan unanswered; and now and then a device breaks the rule: the same id with another
-content. At the end `verify` must be clean and each scan accounted for exactly once (wms/bench/accounts.py); only then the exit code is 0.
+content. At the end `verify` must be clean and each scan accounted for exactly once (wms/bench/accounts.py); only then
+the exit code is 0.
 
 The n-th scan of a device has the same id, and by it the same faults, in every run of one seed. Which task a device is
 given, and how often it asks while the server is down, is the machine's doing.
