@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import logging
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import httpx
 
@@ -15,6 +17,9 @@ from wms.connectors import ConnectorError
 from wms.errors import N_
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
+
+# It writes every address it calls into the log, and some platforms want keys in theirs.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,15 @@ class Door:
     def post_json(self, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Answer:
         """POST the body; the shop's JSON, or ConnectorError. A time-out may have been done all the same."""
         return self.request_json("POST", body=body, headers=headers)
+
+    def post_form(self, fields: Mapping[str, str], params: Mapping[str, str] | None = None) -> Answer:
+        """POST the fields as a form in UTF-8, ``params`` in the address; the shop's JSON, or ConnectorError."""
+        return self.request_json(
+            "POST",
+            params=list((params or {}).items()),
+            body=urlencode(fields).encode("ascii"),
+            headers={"Content-Type": "application/x-www-form-urlencoded;charset=utf-8"},
+        )
 
     def request_json(
         self,
