@@ -57,11 +57,10 @@ BAN_S = 60.0
 """Where a ban does not say how long it lasts."""
 
 TYPES = (
-    "fixed,auction,guarantee_trade,step,independent_simple_trade,independent_shop_trade,auto_delivery,ec,cod,"
-    "game_equipment,shopex_trade,netcn_trade,external_trade,instant_trade,b2c_cod,hotel_trade,super_market_trade,"
-    "super_market_cod_trade,taohua,waimai,nopaid,eticket,tmall_i18n,o2o_offlinetrade,pre_auth_type"
+    "fixed,auction,guarantee_trade,auto_delivery,independent_simple_trade,independent_shop_trade,ec,cod,fenxiao,"
+    "game_equipment,shopex_trade,netcn_trade,external_trade,o2o_offlinetrade,step,nopaid,pre_auth_type"
 )
-"""Without it Taobao leaves out many kinds of orders without a word."""
+"""All that the page names: without a list Taobao leaves out most kinds of orders without a word."""
 
 WAITING = ("WAIT_SELLER_SEND_GOODS", "SELLER_CONSIGNED_PART")
 SENT = ("WAIT_BUYER_CONFIRM_GOODS", "TRADE_BUYER_SIGNED", "TRADE_FINISHED")
@@ -73,6 +72,9 @@ REFUNDED = "SUCCESS"
 REFUND_REFUSED = "SELLER_REFUSE_BUYER"
 STOPS = ("top_hold", "forbid_consign", "team_buy_hold", "share_group_hold", "ofp_hold")
 """1 in any of them: Taobao asks that it be kept back for now."""
+
+SKU_NAMES = ("outer_sku_id", "outer_iid", "sku_id", "num_iid")
+"""The seller's own code; without one, Taobao's, so that a person has something to map."""
 
 LIST_FIELDS = "tid,tid_str,type,status,created,pay_time,modified,orders"
 FULL_FIELDS = ",".join(
@@ -89,6 +91,8 @@ FULL_FIELDS = ",".join(
     )
 )
 SHIPPING_FIELDS = "tid,order_code,out_sid,company_name,status,sub_tids,is_split"
+CARRIERS = {"YD": "YUNDA"}
+"""Our carrier → Taobao's code where they differ; a shop's own list (``carriers``) comes before it."""
 DEAD_SHIPPINGS = ("CANCELLED", "CLOSED", "REJECTED")
 
 REAUTHORISE = Verdict(
@@ -122,9 +126,7 @@ NO_ORDER = Verdict(
 BAD_WAYBILL = Verdict(
     Fault.OPERATOR,
     "bad_waybill",
-    N_(
-        "The shop finds waybill %(waybill)s wrong or used: %(shop_says)s. Check number and carrier, or print a new one."
-    ),
+    N_("The shop finds waybill %(waybill)s wrong or used: %(shop_says)s. Check number and carrier, or print anew."),
 )
 BAD_CARRIER = Verdict(
     Fault.OPERATOR,
@@ -146,11 +148,10 @@ OTHER_WAY = Verdict(
     "other_way",
     N_("Order %(order)s is of a kind that is not sent this way: %(shop_says)s. Send it in the shop's own pages."),
 )
-NOT_CHANGED = Verdict(
-    Fault.OPERATOR,
-    "not_changed",
-    N_("The shop does not let the number be changed: %(shop_says)s. Change %(wrong)s to %(waybill)s in its own pages."),
+NOT_CHANGED = N_(
+    "The shop does not let the number be changed: %(shop_says)s. Change %(wrong)s to %(waybill)s in its own pages."
 )
+NOT_SEEN = N_("The shop took waybill %(waybill)s of order %(order)s but does not show it yet. It is looked at again.")
 SHIP_CODES: dict[str, Verdict] = {
     **dict.fromkeys(("S01", "B150"), AT_FAULT),
     **dict.fromkeys(("B04", "B27", "HD06"), PERHAPS_SENT),
@@ -161,7 +162,6 @@ SHIP_CODES: dict[str, Verdict] = {
     **dict.fromkeys((*(f"CD{n}" for n in range(22, 32)), "P38", "P25", "B06"), BAD_SPLIT),
     "B98": OTHER_WAY,
     "P03": REAUTHORISE,
-    **dict.fromkeys(("CD19", "P08"), NOT_CHANGED),
 }
 GATEWAY_CODES: dict[int, Verdict] = {
     10: AT_FAULT,
@@ -171,6 +171,7 @@ GATEWAY_CODES: dict[int, Verdict] = {
     **dict.fromkeys((30, 31), WRONG_CLOCK),
     **dict.fromkeys((21, 32, 33, 40, 41, 43), OUR_FAULT),
 }
+OF_THE_WHOLE_SHOP = (WRONG_KEYS, NOT_PERMITTED)
 CALL_LIMITS = (4, 5, 6, 7, 8)
 
 
@@ -205,7 +206,8 @@ class _Trade:
 @dataclass(slots=True)
 class Taobao:
     """Settings: ``app_key``, ``app_secret``, ``session`` (and ``session_expires_at``); ``sign_method`` (md5, hmac,
-    hmac-sha256), ``carriers`` (ours=Taobao's code), ``first_days``, ``calls_per_s``; ``url`` where it is not the usual.
+    hmac-sha256), ``carriers`` (ours=Taobao's code), ``types`` (kinds of orders), ``first_days``, ``calls_per_s``;
+    ``url`` where it is not the usual one.
     """
 
     door: Door
@@ -215,6 +217,7 @@ class Taobao:
     sign_method: SignMethod = "hmac-sha256"
     authorised_until: datetime | None = None
     carriers: dict[str, str] = field(default_factory=dict)
+    types: str = TYPES
     first_days: int = 90
     rate: Rate = field(default=Rate(20, 10))
     limits: Limits = field(default=SHARED, repr=False)
@@ -249,7 +252,8 @@ class Taobao:
             session=session,
             sign_method=ways[way],
             authorised_until=moment(settings, "session_expires_at"),
-            carriers=table(settings, "carriers"),
+            carriers={**CARRIERS, **table(settings, "carriers")},
+            types=str(settings.get("types") or TYPES),
             first_days=min(number(settings, "first_days", 90), 90),
             rate=Rate(2 * per_s, per_s),
             limits=limits,
@@ -312,15 +316,8 @@ class Taobao:
         )
 
     def _list(self, method: str, page: int, **chosen: str) -> Page:
-        body = self._do(
-            method,
-            fields=LIST_FIELDS,
-            type=TYPES,
-            page_no=str(page),
-            page_size=str(PAGE),
-            use_has_next="false",
-            **chosen,
-        )
+        paging = {"page_no": str(page), "page_size": str(PAGE), "use_has_next": "false"}
+        body = self._do(method, fields=LIST_FIELDS, type=self.types, **paging, **chosen)
         total = str(body.get("total_results", ""))
         if not total.isdigit():
             raise AT_FAULT.error(host=self.door.host, shop_says="total_results?")
@@ -332,14 +329,15 @@ class Taobao:
         try:
             if row.get("status") in (*WAITING, FORBIDDEN):
                 row = self._full(tid)
-            yield _shop_order(row)
+            order = _shop_order(row)
         except ConnectorError as error:
             if not error.permanent or error.reason != "order_unknown":
                 raise
             self.unread[tid] = error
+            return
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             order, self.unread[tid] = unreadable(tid, row, error)
-            yield order
+        yield order
 
     def order_state(self, shop_order_no: str) -> str:
         return _state(self._full(shop_order_no))
@@ -350,10 +348,8 @@ class Taobao:
         try:
             body = self._call("taobao.trade.fullinfo.get", tid=tid, fields=FULL_FIELDS, include_oaid="include_oaid")
         except _RefusedError as refused:
-            if str(refused.facts["code"]).startswith(
-                ("isv.trade-not-exist", "isv.trade-isnull", "isv.invalid-parameter")
-            ):
-                raise NO_ORDER.error(**refused.facts, order=tid) from None
+            if str(refused.facts["code"]).startswith(("isv.trade-not-exist", "isv.invalid-parameter:tid")):
+                raise NO_ORDER.error(**{**refused.facts, "order": tid}) from None
             raise refused.error() from None
         trade = body.get("trade")
         if not isinstance(trade, dict) or _tid(trade) != tid:
@@ -363,7 +359,7 @@ class Taobao:
     # Out
 
     def push_shipment(self, shipment: Shipment) -> Pushed:
-        """Tell of one parcel: whole sub-orders by the plain call, parts of a quantity and extra parcels by the newer."""
+        """Tell of one parcel: whole sub-orders by the plain call, parts of a quantity and extra ones by the newer."""
         held = self._held(shipment)
         pieces = _pieces(held, shipment)
         missing = _missing(held, shipment, pieces)
@@ -376,8 +372,11 @@ class Taobao:
         if carrier is None:
             return Pushed("conflict", BAD_CARRIER.message, {**_evidence(held, shipment), "shop_says": "–"})
         if not _looks_like(carrier, shipment.waybill_no):
-            says = str(carrier.get("name") or carrier["code"])
-            return Pushed("conflict", BAD_WAYBILL.message, {**_evidence(held, shipment), "shop_says": says})
+            return Pushed(
+                "conflict",
+                N_("Waybill %(waybill)s does not look like one of %(name)s. Check number and carrier."),
+                {**_evidence(held, shipment), "name": str(carrier.get("name") or carrier["code"])},
+            )
         method, fields = _send(held, shipment, missing, carrier["code"])
         return self._push(method, fields, shipment, pieces)
 
@@ -387,9 +386,9 @@ class Taobao:
         try:
             body = self._call(method, **fields)
             if not _yes(_success(body)):
-                refused = _RefusedError(OUR_FAULT, {"host": self.door.host, "shop_says": "–", "code": ""})
+                refused = _RefusedError(OUR_FAULT, {"shop_says": "–", "code": ""})
         except _RefusedError as error:
-            if error.verdict.fault in (Fault.RETRY, Fault.REAUTHORISE):
+            if error.verdict.fault in (Fault.RETRY, Fault.REAUTHORISE) or error.verdict in OF_THE_WHOLE_SHOP:
                 raise error.error() from None
             refused = error
         held = self._held(shipment, thoroughly=True)
@@ -401,15 +400,13 @@ class Taobao:
             raise ConnectorError(
                 permanent=False,
                 reason="not_seen",
-                message=N_(
-                    "The shop took waybill %(waybill)s of order %(order)s but does not show it yet. It is looked at again."
-                ),
+                message=NOT_SEEN,
                 facts=evidence,
             )
         if refused.verdict.fault is Fault.READ_BACK:
             stop = _stop(held, shipment, missing)
             return stop if stop is not None else _other_hand(held, shipment)
-        return Pushed("conflict", refused.verdict.message, {**evidence, **refused.facts})
+        return Pushed("conflict", refused.verdict.message, {**refused.facts, **evidence})
 
     def correct_shipment(self, shipment: Shipment, wrong: str) -> Pushed:
         """Put our number in the place of the wrong one: of a whole shipping order, or of one of its parcels."""
@@ -452,10 +449,10 @@ class Taobao:
         evidence = {**_evidence(held, shipment), "wrong": wrong}
         if shipment.waybill_no in held.parcels and wrong not in held.parcels:
             return Pushed("acknowledged", N_("The shop took waybill %(waybill)s."), evidence)
-        return Pushed("conflict", NOT_CHANGED.message, {**evidence, "shop_says": says})
+        return Pushed("conflict", NOT_CHANGED, {**evidence, "shop_says": says})
 
     def _held(self, shipment: Shipment, *, thoroughly: bool = False) -> _Trade:
-        """Three places tell of waybills: the sub-order, the shipping orders and, where one holds several, their list."""
+        """Three places tell of waybills: the sub-order, the shipping orders, and the list of those with several."""
         tid = shipment.shop_order_no
         trade = self._full(tid)
         orders = {_oid(one): one for one in _list_of(trade.get("orders"), "order")}
@@ -492,7 +489,8 @@ class Taobao:
             rows = _list_of(body.get("logistics_companies"), "logistics_company")
             self._companies = {str(one["code"]): one for one in rows if one.get("code")}
         wanted = self.carriers.get(shipment.carrier_code, shipment.carrier_code)
-        return self._companies.get(wanted)
+        named = (one for one in self._companies.values() if one.get("name") == shipment.carrier_name)
+        return self._companies.get(wanted) or next(named, None)
 
     def push_stock(self, sku: str, qty: int) -> None:
         """Set the quantity of each listing with this outer id; their sum is what we have."""
@@ -503,14 +501,14 @@ class Taobao:
     def _listings(self, sku: str) -> list[dict[str, str]]:
         body = self._do("taobao.skus.custom.get", outer_id=sku, fields="num_iid,iid,sku_id,outer_id,status")
         found = [
-            {"num_iid": str(one.get("num_iid") or one.get("iid")), "sku_id": str(one["sku_id"])}
+            {"num_iid": str(one.get("num_iid") or one.get("iid")), "sku_id": str(one.get("sku_id"))}
             for one in _list_of(body.get("skus"), "sku")
             if one.get("outer_id", sku) == sku and one.get("status", "normal") == "normal"
         ]
         if not found:
             body = self._do("taobao.items.custom.get", outer_id=sku, fields="num_iid,outer_id")
             rows = _list_of(body.get("items"), "item")
-            found = [{"num_iid": str(one["num_iid"])} for one in rows if one.get("outer_id", sku) == sku]
+            found = [{"num_iid": str(one.get("num_iid"))} for one in rows if one.get("outer_id", sku) == sku]
         if not found:
             raise ConnectorError(
                 permanent=True,
@@ -562,6 +560,7 @@ class Taobao:
         verdict = _verdict(code, sub_code)
         said = quoted(f"{words} ({sub_code or code})", self.app_secret, self.session)
         facts = {"host": self.door.host, "method": lane.method, "shop_says": said, "code": sub_code or code}
+        facts |= {"order": "–", "waybill": "–", "carrier": "–"}
         return _RefusedError(verdict, facts)
 
     def _ban(self, lane: Lane, code: int, sub_code: str, words: str) -> ConnectorError:
@@ -688,9 +687,7 @@ def _line(order: Mapping[str, Any], trade: Mapping[str, Any]) -> ShopLine:
         hold = "refund_asked" if refund in REFUND_ASKED else "refund_refused" if refund == REFUND_REFUSED else ""
     return ShopLine(
         line_ref=_oid(order),
-        sku=str(
-            order.get("outer_sku_id") or order.get("outer_iid") or order.get("sku_id") or order.get("num_iid") or ""
-        ),
+        sku=next((str(order[name]) for name in SKU_NAMES if order.get(name)), ""),
         name=" ".join(str(order[name]) for name in ("title", "sku_properties_name") if order.get(name)),
         qty=qty,
         price_minor=fen(order.get("price") or 0),
@@ -753,7 +750,8 @@ def _stop(held: _Trade, shipment: Shipment, missing: Mapping[str, int]) -> Pushe
     if any(one.get("refund_status") in REFUND_ASKED for one in mine):
         words = N_("A refund is asked for on order %(order)s. Stop parcel %(parcel)s, then settle it at the shop.")
         return Pushed("conflict", words, evidence)
-    if "" in missing:
+    known = (*WAITING, *SENT)
+    if "" in missing or any(one.get("status") not in known for one in (held.trade, *mine)):
         return _other_hand(held, shipment)
     ours = {one.waybill_no: dict(_pieces(held, one) or {}) for one in shipment.others}
     for oid, qty in missing.items():
@@ -784,7 +782,9 @@ def _send(held: _Trade, shipment: Shipment, missing: Mapping[str, int], company:
         wanted = {
             oid
             for oid, one in held.orders.items()
-            if one.get("status") not in CLOSED and one.get("refund_status") != REFUNDED
+            if one.get("status") not in CLOSED
+            and one.get("refund_status") != REFUNDED
+            and one.get("is_service_order") is not True
         }
         if set(missing) != wanted:
             fields |= {"sub_tid": ",".join(sorted(missing)), "is_split": "1"}
