@@ -146,7 +146,7 @@ class Jd:
     complete_until: datetime | None = None
     unread: dict[str, ConnectorError] = field(default_factory=dict)
     _renew_not_before: datetime | None = None
-    _shop: str = ""
+    _shop: str = field(default="", repr=False)
 
     @classmethod
     def from_settings(
@@ -197,8 +197,9 @@ class Jd:
                 if identity not in seen:
                     seen.add(identity)
                     yield self._told(row)
+            # An open order is asked for its refunds one by one; these are the refunds of orders that did not change.
             asked = {order for order, _ in seen}
-            for order in self._refunds_of(begin, end):
+            for order in self._refunds_of(begin, end) if since is not None else ():
                 if order not in asked:
                     asked.add(order)
                     yield from self._asked(order)

@@ -199,6 +199,19 @@ class _Trade:
     def sent(self) -> set[str]:
         return {oid for oid, one in self.orders.items() if one.get("status") in SENT}
 
+    def add(self, shipping: Mapping[str, Any]) -> None:
+        """What a shipping order tells: its own waybill, and those of the parcels in it."""
+        if shipping.get("status") in DEAD_SHIPPINGS:
+            return
+        inside = shipping.get("sub_tids")
+        oids = {str(one) for one in (inside.get("number") or [] if isinstance(inside, dict) else inside or [])}
+        # One that is not split holds all that went, or a part of each that goes.
+        oids = oids or self.sent or set(self.orders)
+        mails = _list_of(shipping.get("mails"), "logistics_mail")
+        for waybill in (shipping.get("out_sid"), *(mail.get("out_sid") for mail in mails)):
+            if waybill:
+                self.parcels.setdefault(str(waybill).strip(), set()).update(oids)
+
     def numbers_of(self, oid: str) -> set[str]:
         return {waybill for waybill, oids in self.parcels.items() if oid in oids}
 
@@ -224,7 +237,7 @@ class Taobao:
     grain: Grain = "sub_order"
     complete_until: datetime | None = None
     unread: dict[str, ConnectorError] = field(default_factory=dict)
-    _shop: str = ""
+    _shop: str = field(default="", repr=False)
     _companies: dict[str, dict[str, Any]] | None = None
 
     @classmethod
@@ -391,7 +404,7 @@ class Taobao:
             if error.verdict.fault in (Fault.RETRY, Fault.REAUTHORISE) or error.verdict in OF_THE_WHOLE_SHOP:
                 raise error.error() from None
             refused = error
-        held = self._held(shipment, thoroughly=True)
+        held = self._held(shipment)
         evidence = _evidence(held, shipment)
         missing = _missing(held, shipment, pieces)
         if not missing:
@@ -410,7 +423,7 @@ class Taobao:
 
     def correct_shipment(self, shipment: Shipment, wrong: str) -> Pushed:
         """Put our number in the place of the wrong one: of a whole shipping order, or of one of its parcels."""
-        held = self._held(shipment, thoroughly=True)
+        held = self._held(shipment, wrong)
         evidence = {**_evidence(held, shipment), "wrong": wrong}
         if shipment.waybill_no in held.parcels and wrong not in held.parcels:
             return Pushed("acknowledged", N_("The shop has waybill %(waybill)s."), evidence)
@@ -445,42 +458,31 @@ class Taobao:
             if refused.verdict.fault in (Fault.RETRY, Fault.REAUTHORISE):
                 raise refused.error() from None
             says = str(refused.facts["shop_says"])
-        held = self._held(shipment, thoroughly=True)
+        held = self._held(shipment, wrong)
         evidence = {**_evidence(held, shipment), "wrong": wrong}
         if shipment.waybill_no in held.parcels and wrong not in held.parcels:
             return Pushed("acknowledged", N_("The shop took waybill %(waybill)s."), evidence)
         return Pushed("conflict", NOT_CHANGED, {**evidence, "shop_says": says})
 
-    def _held(self, shipment: Shipment, *, thoroughly: bool = False) -> _Trade:
+    def _held(self, shipment: Shipment, *looked_for: str) -> _Trade:
         """Three places tell of waybills: the sub-order, the shipping orders, and the list of those with several."""
         tid = shipment.shop_order_no
         trade = self._full(tid)
         orders = {_oid(one): one for one in _list_of(trade.get("orders"), "order")}
-        parcels: dict[str, set[str]] = {}
+        held = _Trade(trade, orders, {})
         for oid, one in orders.items():
             if one.get("invoice_no"):
-                parcels.setdefault(str(one["invoice_no"]).strip(), set()).add(oid)
+                held.parcels.setdefault(str(one["invoice_no"]).strip(), set()).add(oid)
         body = self._do("taobao.logistics.orders.get", tid=tid, fields=SHIPPING_FIELDS)
         for shipping in _list_of(body.get("shippings"), "shipping"):
-            self._add(parcels, shipping, orders)
-        known = {*parcels, *(one.waybill_no for one in (shipment, *shipment.others))}
-        if thoroughly or (parcels and known - set(parcels)):
+            held.add(shipping)
+        numbers = {*looked_for, shipment.waybill_no, *(one.waybill_no for one in shipment.others)}
+        missing = _missing(held, shipment, _pieces(held, shipment))
+        if held.parcels and (missing or numbers - set(held.parcels)):
             body = self._do("taobao.logistics.orders.detail.get", tid=tid, fields=f"{SHIPPING_FIELDS},mails")
             for shipping in _list_of(body.get("shippings"), "shipping"):
-                self._add(parcels, shipping, orders)
-        return _Trade(trade, orders, parcels)
-
-    def _add(self, parcels: dict[str, set[str]], shipping: dict[str, Any], orders: dict[str, dict[str, Any]]) -> None:
-        if shipping.get("status") in DEAD_SHIPPINGS:
-            return
-        inside = shipping.get("sub_tids")
-        oids = {str(one) for one in (inside.get("number") or [] if isinstance(inside, dict) else inside or [])}
-        # One that is not split holds all that went.
-        oids = oids or {oid for oid, one in orders.items() if one.get("status") in SENT}
-        mails = _list_of(shipping.get("mails"), "logistics_mail")
-        for waybill in (shipping.get("out_sid"), *(mail.get("out_sid") for mail in mails)):
-            if waybill:
-                parcels.setdefault(str(waybill).strip(), set()).update(oids)
+                held.add(shipping)
+        return held
 
     def _carrier(self, shipment: Shipment) -> dict[str, Any] | None:
         """Taobao's own entry of the carrier; None when it has none."""
@@ -779,12 +781,11 @@ def _send(held: _Trade, shipment: Shipment, missing: Mapping[str, int], company:
     whole = all(qty == int(held.orders[oid]["num"]) and not held.numbers_of(oid) for oid, qty in missing.items())
     if whole:
         fields = {"tid": tid, "out_sid": shipment.waybill_no, "company_code": company}
+        # Without a split Taobao sends all that is not closed, a sub-order that is being paid back as well.
         wanted = {
             oid
             for oid, one in held.orders.items()
-            if one.get("status") not in CLOSED
-            and one.get("refund_status") != REFUNDED
-            and one.get("is_service_order") is not True
+            if one.get("status") not in CLOSED and one.get("is_service_order") is not True
         }
         if set(missing) != wanted:
             fields |= {"sub_tid": ",".join(sorted(missing)), "is_split": "1"}
