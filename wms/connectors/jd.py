@@ -118,6 +118,14 @@ NOT_PERMITTED = Verdict(
 NOT_SEEN = N_(
     "The shop took waybill %(waybill)s of order %(order)s but does not show it yet. It looks again by itself."
 )
+CODES = {"19": REAUTHORISE, "12": WRONG_KEYS, "21": WRONG_KEYS, "15": NOT_PERMITTED}
+WORDS = (
+    (("token",), REAUTHORISE),
+    (("signature", "app_key", "app key", "签名"), WRONG_KEYS),
+    (("timestamp", "时间戳"), WRONG_CLOCK),
+    (("limit", "频", "流量", "超限"), THROTTLED),
+    (("permission", "权限", "invalid method"), NOT_PERMITTED),
+)
 AT_FAULT = Verdict(Fault.RETRY, "shop_fault", N_("%(host)s reports: %(shop_says)s. It is tried again."))
 
 
@@ -527,7 +535,8 @@ class Jd:
         told = answer.body.get("error_response") if isinstance(answer.body, dict) else None
         if not isinstance(told, dict):
             return {}, None
-        return told, _verdict(str(told.get("code") or ""), f"{told.get('en_desc') or ''} {told.get('zh_desc') or ''}")
+        words = f"{told.get('en_desc') or ''} {told.get('zh_desc') or ''}"
+        return told, _verdict(str(told.get("code") or ""), self._quoted(words))
 
     def _post(self, method: str, params: Mapping[str, Any]) -> Answer:
         self.limits.take(self._lane(method), self.rate, self.door.host)
@@ -573,7 +582,10 @@ class Jd:
         words = next((str(told[name]) for name in names if told.get(name)), "")
         code = next((str(told[name]) for name in ("code", "errorCode", "numberCode") if told.get(name)), "")
         said = f"{words} ({code})" if code and words else words or code or "no reason"
-        return quoted(said, self.app_secret, self.access_token, self.refresh_token)
+        return self._quoted(said)
+
+    def _quoted(self, words: str) -> str:
+        return quoted(words, self.app_secret, self.access_token, self.refresh_token)
 
     def _error(self, fault: Fault, reason: str, message: str, **facts: Any) -> ConnectorError:
         return Verdict(fault, reason, message).error(**{"host": self.door.host, **facts})
@@ -581,18 +593,10 @@ class Jd:
 
 def _verdict(code: str, words: str) -> Verdict:
     """JD's codes are its own (21 is a bad app key here); where a code is not published, its words decide."""
+    if code in CODES:
+        return CODES[code]
     low = words.lower()
-    if code == "19" or "token" in low:
-        return REAUTHORISE
-    if code in ("12", "21") or any(word in low for word in ("signature", "app_key", "app key", "签名")):
-        return WRONG_KEYS
-    if "timestamp" in low or "时间戳" in low:
-        return WRONG_CLOCK
-    if any(word in low for word in ("limit", "频", "流量", "超限")):
-        return THROTTLED
-    if code == "15" or any(word in low for word in ("permission", "权限", "invalid method")):
-        return NOT_PERMITTED
-    return AT_FAULT
+    return next((verdict for marks, verdict in WORDS if any(mark in low for mark in marks)), AT_FAULT)
 
 
 def _yes(told: object) -> bool:
