@@ -41,7 +41,22 @@ from wms.connectors import (
     table,
 )
 from wms.connectors.http import Answer, Door, quoted
-from wms.connectors.limits import SHARED, Fault, Lane, Limits, Rate, Verdict
+from wms.connectors.limits import (
+    AT_FAULT,
+    BANNED,
+    NOT_PERMITTED,
+    NOT_SEEN,
+    REAUTHORISE,
+    SHARED,
+    WRONG_CLOCK,
+    WRONG_KEYS,
+    Fault,
+    Lane,
+    Limits,
+    Rate,
+    Verdict,
+    banned,
+)
 from wms.connectors.signing import china_time, compact_json, fen, from_china, jd_time, md5_sandwich
 from wms.connectors.windows import ONE_SECOND, Page, last_page_first, unreadable, windows
 from wms.errors import N_
@@ -96,37 +111,14 @@ CARRIERS = {
 KEEPS_NO_NUMBER = "1274"  # 厂家自送: JD saves no waybill, so nothing could ever be proved
 TEMPORARY = ("999999", "99999999")
 
-REAUTHORISE = Verdict(
-    Fault.REAUTHORISE,
-    "unauthorised",
-    N_("JD no longer lets us into this shop. Its owner authorises the app again and enters the new keys in the shop."),
-)
-WRONG_KEYS = Verdict(
-    Fault.OPERATOR,
-    "wrong_keys",
-    N_("JD does not know our app key or finds our signature wrong. Check app key and secret in the shop's settings."),
-)
-WRONG_CLOCK = Verdict(
-    Fault.RETRY, "wrong_clock", N_("%(host)s finds our clock wrong. Set the time of this computer; it is tried again.")
-)
-THROTTLED = Verdict(Fault.RETRY, "banned", N_("%(host)s says that we ask too often. It goes on by itself later."))
-NOT_PERMITTED = Verdict(
-    Fault.OPERATOR,
-    "not_permitted",
-    N_("JD does not let our app use %(method)s: %(shop_says)s. Ask for it in JD's developer pages."),
-)
-NOT_SEEN = N_(
-    "The shop took waybill %(waybill)s of order %(order)s but does not show it yet. It looks again by itself."
-)
 CODES = {"19": REAUTHORISE, "12": WRONG_KEYS, "21": WRONG_KEYS, "15": NOT_PERMITTED}
 WORDS = (
     (("token",), REAUTHORISE),
     (("signature", "app_key", "app key", "签名"), WRONG_KEYS),
     (("timestamp", "时间戳"), WRONG_CLOCK),
-    (("limit", "频", "流量", "超限"), THROTTLED),
+    (("limit", "频", "流量", "超限"), BANNED),
     (("permission", "权限", "invalid method"), NOT_PERMITTED),
 )
-AT_FAULT = Verdict(Fault.RETRY, "shop_fault", N_("%(host)s reports: %(shop_says)s. It is tried again."))
 
 
 @dataclass(slots=True)
@@ -522,14 +514,10 @@ class Jd:
             told, verdict = self._refusal(answer)
         if verdict is None:
             return self._body(method, answer)
-        if verdict is THROTTLED:
+        if verdict is BANNED:
             self.limits.ban(self._lane(method), THROTTLED_S)
-        raise verdict.error(
-            host=self.door.host,
-            method=method,
-            shop_says=self._says(told),
-            retry_after_s=THROTTLED_S if verdict is THROTTLED else None,
-        )
+            raise banned(self.door.host, THROTTLED_S)
+        raise verdict.error(host=self.door.host, method=method, shop_says=self._says(told))
 
     def _refusal(self, answer: Answer) -> tuple[dict[str, Any], Verdict | None]:
         told = answer.body.get("error_response") if isinstance(answer.body, dict) else None

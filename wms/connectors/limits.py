@@ -47,6 +47,33 @@ class Verdict:
         )
 
 
+REAUTHORISE = Verdict(
+    Fault.REAUTHORISE,
+    "unauthorised",
+    N_("%(host)s no longer lets us into this shop. Its owner authorises the app again and enters the new key."),
+)
+WRONG_KEYS = Verdict(
+    Fault.OPERATOR,
+    "wrong_keys",
+    N_("%(host)s does not know our app key or finds our signature wrong. Check app key and secret of the shop."),
+)
+WRONG_CLOCK = Verdict(
+    Fault.RETRY, "wrong_clock", N_("%(host)s finds our clock wrong. Set the time of this computer; it is tried again.")
+)
+NOT_PERMITTED = Verdict(
+    Fault.OPERATOR,
+    "not_permitted",
+    N_("%(host)s does not let our app use %(method)s: %(shop_says)s. Ask for it on its pages for developers."),
+)
+AT_FAULT = Verdict(Fault.RETRY, "shop_fault", N_("%(host)s reports: %(shop_says)s. It is tried again."))
+BANNED = Verdict(
+    Fault.RETRY,
+    "banned",
+    N_("%(host)s lets us make no more calls for %(seconds)s s. It goes on by itself after that."),
+)
+NOT_SEEN = N_("The shop took waybill %(waybill)s of order %(order)s but does not show it yet. It is looked at again.")
+
+
 class Lane(NamedTuple):
     """Whose calls are counted together. An empty part of a ban means all of them."""
 
@@ -136,13 +163,7 @@ class Limits:
 
 
 def banned(host: str, seconds: float) -> ConnectorError:
-    return ConnectorError(
-        permanent=False,
-        reason="banned",
-        message=N_("%(host)s lets us make no more calls for %(seconds)s s. It goes on by itself after that."),
-        retry_after_s=seconds,
-        facts={"host": host, "seconds": round(seconds)},
-    )
+    return BANNED.error(host=host, seconds=round(seconds), retry_after_s=seconds)
 
 
 SHARED = Limits()

@@ -41,7 +41,21 @@ from wms.connectors import (
     table,
 )
 from wms.connectors.http import Door, quoted
-from wms.connectors.limits import SHARED, Fault, Lane, Limits, Rate, Verdict, banned
+from wms.connectors.limits import (
+    AT_FAULT,
+    NOT_PERMITTED,
+    NOT_SEEN,
+    REAUTHORISE,
+    SHARED,
+    WRONG_CLOCK,
+    WRONG_KEYS,
+    Fault,
+    Lane,
+    Limits,
+    Rate,
+    Verdict,
+    banned,
+)
 from wms.connectors.signing import SignMethod, china_time, compact_json, fen, from_china, top_sign
 from wms.connectors.windows import Page, last_page_first, unreadable, windows
 from wms.errors import N_
@@ -95,25 +109,6 @@ CARRIERS = {"YD": "YUNDA"}
 """Our carrier → Taobao's code where they differ; a shop's own list (``carriers``) comes before it."""
 DEAD_SHIPPINGS = ("CANCELLED", "CLOSED", "REJECTED")
 
-REAUTHORISE = Verdict(
-    Fault.REAUTHORISE,
-    "unauthorised",
-    N_("Taobao no longer lets us into this shop. Its owner authorises the app again and enters the new session."),
-)
-WRONG_KEYS = Verdict(
-    Fault.OPERATOR,
-    "wrong_keys",
-    N_("Taobao does not know our app key or finds our signature wrong. Check app key and secret of the shop."),
-)
-WRONG_CLOCK = Verdict(
-    Fault.RETRY, "wrong_clock", N_("%(host)s finds our clock wrong. Set the time of this computer; it is tried again.")
-)
-NOT_PERMITTED = Verdict(
-    Fault.OPERATOR,
-    "not_permitted",
-    N_("Taobao does not let our app use %(method)s: %(shop_says)s. Ask for it on Taobao's developer pages."),
-)
-AT_FAULT = Verdict(Fault.RETRY, "shop_fault", N_("%(host)s reports: %(shop_says)s. It is tried again."))
 OUR_FAULT = Verdict(
     Fault.OPERATOR, "refused", N_("The shop does not take our call: %(shop_says)s. Look at what was sent.")
 )
@@ -151,7 +146,6 @@ OTHER_WAY = Verdict(
 NOT_CHANGED = N_(
     "The shop does not let the number be changed: %(shop_says)s. Change %(wrong)s to %(waybill)s in its own pages."
 )
-NOT_SEEN = N_("The shop took waybill %(waybill)s of order %(order)s but does not show it yet. It is looked at again.")
 SHIP_CODES: dict[str, Verdict] = {
     **dict.fromkeys(("S01", "B150"), AT_FAULT),
     **dict.fromkeys(("B04", "B27", "HD06"), PERHAPS_SENT),
