@@ -21,6 +21,7 @@ from wms.connectors import (
     Connector,
     ConnectorError,
     Corrects,
+    Rereads,
     Shipment,
     ShopOrder,
     Windowed,
@@ -113,7 +114,7 @@ def no_secret_in(shop: FakeJd, *things: object) -> None:
 
 def test_it_is_a_connector_with_all_it_can_do(shop: FakeJd, url: str) -> None:
     made = connector_for("jd", settings(shop, url, expires_at="1795000000"))
-    for what in (Connector, Windowed, Corrects, Authorised):
+    for what in (Connector, Windowed, Rereads, Corrects, Authorised):
         assert isinstance(made, what)
     assert isinstance(made, Jd)
     assert made.grain == "order"
@@ -378,6 +379,17 @@ def test_both_spellings_and_true_as_a_word(shop: FakeJd, jd: Jd, american: bool,
     shop.order(1, ("A1", 1))
     assert set(read(jd)) == {"1"}
     assert jd.push_shipment(parcel(1, "SF1")).state == "acknowledged"
+
+
+def test_a_single_order_is_read_again_with_its_refund(shop: FakeJd, jd: Jd) -> None:
+    shop.order(1, ("A1", 1))
+    assert jd.read_order("1").state == "paid"
+    shop.refund(1)
+    assert jd.read_order("1").state == "refunding"
+    del shop.orders["1"]["itemInfoList"]
+    with pytest.raises(ConnectorError, match="cannot be understood") as told:
+        jd.read_order("1")
+    assert (told.value.permanent, told.value.reason) == (True, "unreadable")
 
 
 # Out

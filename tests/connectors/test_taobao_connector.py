@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.connectors.fake_taobao import FakeTaobao, Refuse, china, logistics
+from tests.connectors.fake_taobao import FakeTaobao, Refuse, china
 from tests.connectors.loopback import Answer, Request, serve
 from wms.connectors import (
     Authorised,
     Connector,
     ConnectorError,
     Corrects,
-    Pushed,
+    Rereads,
     Shipment,
     ShopOrder,
     Windowed,
@@ -100,7 +100,7 @@ def no_secret_in(shop: FakeTaobao, *things: object) -> None:
 
 def test_it_is_a_connector_with_all_it_can_do(shop: FakeTaobao, url: str) -> None:
     made = connector_for("taobao", settings(shop, url, session_expires_at="2026-12-01T00:00:00+08:00"))
-    for what in (Connector, Windowed, Corrects, Authorised):
+    for what in (Connector, Windowed, Rereads, Corrects, Authorised):
         assert isinstance(made, what)
     assert isinstance(made, Taobao)
     assert made.grain == "sub_order"
@@ -420,6 +420,18 @@ def test_an_order_that_was_cancelled_comes_back_so_that_ours_is_stopped(
     (order,) = taobao.fetch_orders(START + timedelta(minutes=50))
     assert order.state == "cancelled"
     assert all(line.cancelled for line in order.lines)
+
+
+def test_a_single_order_is_read_again_with_the_refund_of_each_line(shop: FakeTaobao, taobao: Taobao) -> None:
+    shop.order(1, ("A1", 1), ("B2", 1))
+    shop.sub(1, "B2")["refund_status"] = "WAIT_SELLER_AGREE"
+    order = taobao.read_order("1")
+    assert [(line.sku, line.hold) for line in order.lines] == [("A1", ""), ("B2", "refund_asked")]
+    assert order.recipient.oaid == "11ABC+/="
+    del shop.sub(1, "A1")["num"]
+    with pytest.raises(ConnectorError, match="cannot be understood") as told:
+        taobao.read_order("1")
+    assert (told.value.permanent, told.value.reason) == (True, "unreadable")
 
 
 # Out
@@ -965,10 +977,15 @@ def test_an_item_without_variants_has_its_stock_set_too(shop: FakeTaobao, taobao
     assert (told.value.permanent, told.value.reason) == (True, "sku_unknown")
 
 
+def test_an_empty_value_is_not_sent_since_taobao_does_not_sign_it(shop: FakeTaobao, taobao: Taobao) -> None:
+    with pytest.raises(ConnectorError) as told:
+        taobao.push_stock("", 1)
+    assert told.value.reason == "refused"
+    assert "outer_id" not in shop.calls[-1][1]
+
+
 def test_a_page_read_alone_is_read_once() -> None:
     def never(page: int) -> Any:
         raise AssertionError(page)
 
     assert list(last_page_first(([{"a": 1}], 1), never, 50)) == [{"a": 1}]
-    assert isinstance(Pushed("conflict", "%(a)s", {"a": 1}).text, str)
-    assert str(logistics("B04"))

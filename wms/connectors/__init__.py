@@ -167,6 +167,14 @@ class Windowed(Protocol):
 
 
 @runtime_checkable
+class Rereads(Protocol):
+    """A shop that gives a single order: after a webhook, and before the label of a parcel that holds some lines."""
+
+    def read_order(self, shop_order_no: str) -> ShopOrder:
+        """The order as it stands now, with the refund of each line; what cannot be understood is an error here."""
+
+
+@runtime_checkable
 class Corrects(Protocol):
     """A shop where the number of a parcel can be changed after it was told."""
 

@@ -58,7 +58,7 @@ from wms.connectors.limits import (
     banned,
 )
 from wms.connectors.signing import china_time, compact_json, fen, from_china, jd_time, md5_sandwich
-from wms.connectors.windows import ONE_SECOND, Page, last_page_first, unreadable, windows
+from wms.connectors.windows import ONE_SECOND, UNREADABLE, Page, last_page_first, unreadable, windows
 from wms.errors import N_
 
 ADDRESS = "https://api.jd.com/routerjson"
@@ -249,6 +249,13 @@ class Jd:
         result = self._good(body.get("queryResult"))
         return list(result.get("result") or []), self._count(result, "totalCount")
 
+    def read_order(self, shop_order_no: str) -> ShopOrder:
+        row = self._order(shop_order_no)
+        try:
+            return self._shop_order(row)
+        except UNREADABLE as error:
+            raise unreadable(shop_order_no, row, error)[1] from error
+
     def order_state(self, shop_order_no: str) -> str:
         return self._state(self._order(shop_order_no))
 
@@ -284,7 +291,7 @@ class Jd:
     def _told(self, row: dict[str, Any]) -> ShopOrder:
         try:
             return self._shop_order(row)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except UNREADABLE as error:
             order, self.unread[str(row.get("orderId", "?"))] = unreadable(str(row.get("orderId", "?")), row, error)
             return order
 

@@ -57,7 +57,7 @@ from wms.connectors.limits import (
     banned,
 )
 from wms.connectors.signing import SignMethod, china_time, compact_json, fen, from_china, top_sign
-from wms.connectors.windows import Page, last_page_first, unreadable, windows
+from wms.connectors.windows import UNREADABLE, Page, last_page_first, unreadable, windows
 from wms.errors import N_
 
 ADDRESS = "https://gw.api.taobao.com/router/rest"
@@ -342,9 +342,16 @@ class Taobao:
                 raise
             self.unread[tid] = error
             return
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except UNREADABLE as error:
             order, self.unread[tid] = unreadable(tid, row, error)
         yield order
+
+    def read_order(self, shop_order_no: str) -> ShopOrder:
+        trade = self._full(shop_order_no)
+        try:
+            return _shop_order(trade)
+        except UNREADABLE as error:
+            raise unreadable(shop_order_no, trade, error)[1] from error
 
     def order_state(self, shop_order_no: str) -> str:
         return _state(self._full(shop_order_no))

@@ -41,6 +41,10 @@ def last_page_first(first: Page, read: Callable[[int], Page], size: int) -> Iter
         yield from read(page)[0]
 
 
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
+"""What reading a field that is missing or of another shape raises."""
+
+
 def unreadable(number: str, raw: Mapping[str, Any], error: Exception) -> tuple[ShopOrder, ConnectorError]:
     """What is kept of an order that cannot be understood: one bad order never stops the others."""
     order = ShopOrder(
