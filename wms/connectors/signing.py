@@ -58,12 +58,12 @@ def jd_time(at: datetime) -> str:
 
 
 def from_china(text: object) -> datetime | None:
-    """A platform's clock text as UTC; None for "not yet" (empty, year 1, 1970) and for what is no time at all."""
+    """A platform's clock text as UTC; None for "not yet" (empty, year 1, 1970), for ever, and what is no time at all."""
     try:
         at = datetime.fromisoformat(str(text or "").strip())
     except ValueError:
         return None
-    if at.year <= 1970:
+    if not 1970 < at.year < 9999:
         return None
     return (at if at.tzinfo else at.replace(tzinfo=CHINA)).astimezone(UTC)
 
@@ -71,7 +71,9 @@ def from_china(text: object) -> datetime | None:
 def fen(yuan: object) -> int:
     """``"200.07"`` yuan → 20007 fen, half a fen rounded up; ValueError for what is no amount."""
     try:
-        amount = Decimal(str(yuan).strip()) * 100
-        return int(amount.to_integral_value(ROUND_HALF_UP))
-    except (InvalidOperation, OverflowError, ValueError) as error:
+        amount = Decimal(str(yuan).strip())
+        if not amount.is_finite() or amount.adjusted() > 12:
+            raise ValueError(yuan)
+        return int((amount * 100).to_integral_value(ROUND_HALF_UP))
+    except (InvalidOperation, ValueError) as error:
         raise ValueError(f"{yuan!r} is no amount") from error
