@@ -25,6 +25,7 @@ from tests.connectors import node_client
 from tests.connectors.fake_jd import FakeJd
 from tests.connectors.fake_taobao import FakeTaobao, china
 from tests.connectors.loopback import Answer, Request, serve
+from tests.connectors.untimed import untimed
 from wms.connectors.signing import md5_sandwich, top_sign
 
 NASTY = "张三 & 李四 100% a+b=c / \"q\" '单引号' \\ 表情😀"
@@ -144,16 +145,19 @@ def test_what_the_clients_for_jd_send(client: Callable[..., Any], beijing: None)
     assert sent.pop("sign") == md5_sandwich("secret", sent)
 
 
+@untimed
 @given(st.dictionaries(KEYS, st.text(st.characters(codec="utf-8")), max_size=8), st.text(st.characters(codec="utf-8")))
 def test_our_signature_is_py_taobao_opens_for_any_values(fields: dict[str, str], secret: str) -> None:
     assert top_sign(secret, fields, "md5") == taobao_base.sign(secret, fields)
 
 
+@untimed
 @given(st.dictionaries(KEYS, LETTERS, max_size=8), LETTERS)
 def test_our_signature_is_jd_sdks_for_any_ascii_values(fields: dict[str, str], secret: str) -> None:
     assert md5_sandwich(secret, fields) == jd_base.sign(secret, fields)
 
 
+@untimed
 @given(
     st.dictionaries(
         KEYS, st.text(st.characters(codec="ascii")).filter(lambda one: not one.startswith("@")), max_size=8

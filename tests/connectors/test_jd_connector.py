@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.connectors.fake_jd import FakeJd, Refuse, china
 from tests.connectors.loopback import Answer, Request, serve
+from tests.connectors.untimed import untimed
 from wms.connectors import (
     Authorised,
     Connector,
@@ -690,6 +691,7 @@ def test_a_clock_that_is_wrong_and_a_wrong_secret(shop: FakeJd, url: str, tick: 
     assert "not-the-secret" not in f"{told.value} {told.value.facts}"
 
 
+@untimed
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(st.characters(codec="utf-8")),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.connectors.untimed import untimed
 from wms.connectors import ConnectorError, spread
 from wms.connectors.limits import Fault, Lane, Limits, Rate, Verdict
 
@@ -96,6 +97,7 @@ def test_a_ban_is_never_made_shorter_nor_longer_than_a_day() -> None:
     assert bucket.banned_s(HERE) == 86_400
 
 
+@untimed
 @given(st.lists(st.floats(0, 3), min_size=1, max_size=60), st.integers(1, 5), st.floats(0.5, 5))
 def test_never_more_calls_than_the_bucket_holds_in_any_stretch_of_time(
     pauses: list[float], calls: int, per_s: float
@@ -139,6 +141,7 @@ def test_a_fault_says_by_its_kind_whether_to_try_again() -> None:
     assert permanent == {Fault.RETRY: False, Fault.READ_BACK: False, Fault.OPERATOR: True, Fault.REAUTHORISE: True}
 
 
+@untimed
 @given(st.integers(-5, 10**6), st.integers(1, 50))
 def test_shares_of_a_quantity_add_up_to_it_and_are_even(qty: int, places: int) -> None:
     shares = spread(qty, places)

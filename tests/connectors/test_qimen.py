@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.connectors.untimed import untimed
 from wms.connectors import ConnectorError
 from wms.connectors import qimen as q
 from wms.connectors.signing import china_time
@@ -187,6 +188,7 @@ def test_xml_that_is_none_or_wants_more_than_to_be_read_is_not_taken(text: str) 
     assert told.value.reason == "bad_xml"
 
 
+@untimed
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_reader(body: bytes) -> None:
     for method in CALLS:
@@ -341,6 +343,7 @@ def test_an_answer_is_good_only_when_it_says_success() -> None:
         q.read_answer(b"busy")
 
 
+@untimed
 @given(st.text(), st.text(), st.lists(st.tuples(st.text(min_size=1), st.integers(1, 10**6)), min_size=1, max_size=4))
 def test_whatever_is_written_is_xml_and_reads_back(code: str, name: str, lines: list[tuple[str, int]]) -> None:
     news = confirm(

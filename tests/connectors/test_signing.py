@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.connectors.untimed import untimed
 from wms.connectors.signing import (
     china_time,
     compact_json,
@@ -89,6 +90,7 @@ def test_a_json_value_has_one_form() -> None:
     assert compact_json({"b": [1, {"d": "张 &+", "c": None}], "a": True}) == '{"a":true,"b":[1,{"c":null,"d":"张 &+"}]}'
 
 
+@untimed
 @given(
     st.dictionaries(
         st.from_regex(r"[a-z0-9_]{1,12}", fullmatch=True), st.text(st.characters(codec="utf-8")), max_size=8
@@ -126,6 +128,7 @@ def test_a_process_in_any_zone_says_the_same(zone: str) -> None:
     assert done.stdout.split()[1:] == ["True", "True"], done.stdout
 
 
+@untimed
 @given(st.datetimes(min_value=datetime(1992, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)))
 def test_a_clock_text_read_back_is_the_same_second(at: datetime) -> None:
     assert from_china(china_time(at)) == at.replace(microsecond=0)
@@ -154,6 +157,7 @@ def test_what_is_no_amount_is_no_zero(yuan: object) -> None:
         fen(yuan)
 
 
+@untimed
 @given(st.integers(-(10**12), 10**12))
 def test_every_whole_fen_survives(amount: int) -> None:
     sign = "-" if amount < 0 else ""

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.connectors.fake_taobao import FakeTaobao, Refuse, china
 from tests.connectors.loopback import Answer, Request, serve
+from tests.connectors.untimed import untimed
 from wms.connectors import (
     Authorised,
     Connector,
@@ -809,6 +810,7 @@ def test_a_way_of_signing_that_is_none_is_refused_at_once(shop: FakeTaobao, url:
         connect(shop, url, sign_method="sha1")
 
 
+@untimed
 @given(
     st.dictionaries(
         st.from_regex(r"[a-z][a-z0-9_]{0,11}", fullmatch=True),

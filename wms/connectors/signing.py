@@ -58,7 +58,7 @@ def jd_time(at: datetime) -> str:
 
 
 def from_china(text: object) -> datetime | None:
-    """A platform's clock text as UTC; None for "not yet" (empty, year 1, 1970), for ever, and what is no time at all."""
+    """A platform's clock text as UTC; None for "not yet" (empty, year 1, 1970), for ever, and what is no time."""
     try:
         at = datetime.fromisoformat(str(text or "").strip())
     except ValueError:
