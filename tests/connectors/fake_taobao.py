@@ -202,7 +202,7 @@ class FakeTaobao:
     def _taobao_trades_sold_increment_get(self, fields: dict[str, str]) -> dict[str, Any]:
         need(fields, "fields", "start_modified", "end_modified")
         begin, end = _moment(fields["start_modified"]), _moment(fields["end_modified"])
-        if not begin < end or end - begin > timedelta(days=1):
+        if not begin < end or end - begin > timedelta(days=1) or begin < self.now() - timedelta(days=91):
             raise Refuse(41, "Invalid arguments", "isv.invalid-parameter:end_modified", "修改时间跨度不能大于一天")
         return self._page(fields, "modified", begin, end)
 

@@ -280,6 +280,17 @@ def test_an_order_stamped_a_little_before_the_cursor_is_not_lost(shop: FakeTaoba
     assert read(taobao, tick.at) == {}
 
 
+def test_a_shop_that_slept_longer_than_taobao_remembers_goes_on_where_it_can(
+    shop: FakeTaobao, taobao: Taobao, tick: Tick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wms.connectors.taobao.WINDOW", timedelta(days=1))
+    tick.at = START + timedelta(days=200)
+    shop.order(1, ("A1", 1))
+    tick.at += timedelta(minutes=1)
+    assert set(read(taobao, START)) == {"1"}
+    assert taobao.complete_until == tick.at
+
+
 @pytest.mark.parametrize(
     ("changes", "state", "hold"),
     [

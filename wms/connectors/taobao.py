@@ -67,6 +67,7 @@ WINDOW = timedelta(minutes=30)
 """A day is allowed, half an hour advised."""
 OVERLAP = timedelta(minutes=15)
 """More than the 10 minutes that Taobao lets our clock be wrong, so that a window never ends in its future unnoticed."""
+KEPT = timedelta(days=90)
 BAN_S = 60.0
 """Where a ban does not say how long it lasts."""
 
@@ -278,7 +279,9 @@ class Taobao:
                 yield from self._told(row)
             self.complete_until = until
             return
-        for begin, end in windows(since.astimezone(UTC) - OVERLAP, until, WINDOW):
+        # Taobao tells of three months; a shop that slept longer goes on where it still can.
+        start = max(since.astimezone(UTC) - OVERLAP, until - KEPT)
+        for begin, end in windows(start, until, WINDOW):
             seen: set[tuple[str, str]] = set()
             read = partial(self._changed, begin, end)
             for row in last_page_first(read(1), read, PAGE):
