@@ -67,16 +67,6 @@
     return repeated;
   }
 
-  // Without the signs that this device's scanner is set to put around each code.
-  function bare(text) {
-    const prefix = wms.setting("prefix");
-    const suffix = wms.setting("suffix");
-    let code = text;
-    if (prefix && code.startsWith(prefix)) code = code.slice(prefix.length);
-    if (suffix && code.endsWith(suffix)) code = code.slice(0, -suffix.length);
-    return code;
-  }
-
   // One code for one form, whichever way it was read.
   function take(form, text) {
     // Not \s: the group separator of GS1 must stay, and a scanner may add blanks or line ends of its own.
@@ -153,5 +143,5 @@
     }
   }
 
-  Object.assign(wms, { editable, codeInput, isCodeInput, currentForm, actionOf, bare, take, refreshActs, noteIn });
+  Object.assign(wms, { editable, codeInput, isCodeInput, currentForm, actionOf, take, refreshActs, noteIn });
 })();

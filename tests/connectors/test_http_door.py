@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 
@@ -75,3 +76,25 @@ def test_a_shop_that_accepts_and_then_says_nothing_is_left_after_the_time_limit(
         waiter.join()
         held[0].close()
     assert (told.value.permanent, told.value.reason) == (False, "timeout")
+
+
+def test_a_form_is_utf8_and_says_so() -> None:
+    heard: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        heard.append(request)
+        return httpx.Response(200, json={"ok": True})
+
+    fields = {"name": "张 & a+b=c", "empty": ""}
+    shop = Door("https://shop.test/router", transport=httpx.MockTransport(handle))
+    assert shop.post_form(fields, {"method": "订单"}).body == {"ok": True}
+    (request,) = heard
+    assert request.content == b"name=%E5%BC%A0+%26+a%2Bb%3Dc&empty="
+    assert request.headers["content-type"] == "application/x-www-form-urlencoded;charset=utf-8"
+    assert str(request.url) == "https://shop.test/router?method=%E8%AE%A2%E5%8D%95"
+
+
+def test_an_address_with_a_key_in_it_is_not_written_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    door(httpx.Response(200, json={})).request_json("GET", params=[("app_secret", "hush")])
+    assert "hush" not in caplog.text

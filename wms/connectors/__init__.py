@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from wms.errors import N_
@@ -12,6 +12,9 @@ from wms.errors import N_
 OrderState = Literal["paid", "cancelled", "refunding", "shipped", "other"]
 LineKind = Literal["goods", "service"]
 Grain = Literal["order", "sub_order", "package"]
+HOLDS = ("absurd_qty", "refund_asked", "refund_refused", "not_yet", "paused", "unreadable")
+"""Why a person must look: an unusual quantity; the buyer asks for the money back; the seller said no to that; paid,
+but the shop does not let it be shipped yet; stopped at the shop; not understood at all (only ``raw`` is good)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class ShopLine:
     kind: LineKind = "goods"
     cancelled: bool = False
     """Not to be picked: refunded, closed, taken back, or sent already by somebody else."""
+    hold: str = ""
+    """Why a person must look at this line (one of HOLDS), or empty; the order's ``state`` or ``hold`` says so too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class ShopOrder:
     currency: str = ""
     ship_by: datetime | None = None
     hold: str = ""
-    """Why a person must look before it is released (a problem's kind), or empty."""
+    """Why a person must look before it is released (one of HOLDS), or empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,10 @@ class Shipment:
     shipped_at: datetime
     lines: tuple[tuple[str, str, int], ...]
     """(line_ref, sku, qty) of the pieces inside."""
+    others: tuple[Shipment, ...] = ()
+    """The order's other parcels that left, whether the shop knows of them or not. A shop whose grain is ``order``
+    takes all of them in one call, the last one gone; one of part quantities must know what is still to come.
+    """
 
     def __post_init__(self) -> None:
         if not self.waybill_no.strip() or not self.key:
@@ -145,15 +154,61 @@ class Connector(Protocol):
         """Set what the shop may still sell of this item, in pieces; never a difference."""
 
 
-KINDS = ("csv", "vendure")
+@runtime_checkable
+class Windowed(Protocol):
+    """A shop that is read in windows of time."""
+
+    complete_until: datetime | None
+    """Every order changed before this has been handed out by ``fetch_orders``: what the caller may save as its next
+    ``since`` once it has saved those orders. It moves while the iterator runs and stays good when that breaks off.
+    """
+    unread: dict[str, ConnectorError]
+    """Orders (or files) of the last ``fetch_orders`` that could not be understood; they never stop the others."""
 
 
-def connector_for(kind: str, settings: Mapping[str, Any]) -> Connector:
+@runtime_checkable
+class Rereads(Protocol):
+    """A shop that gives a single order: after a webhook, and before the label of a parcel that holds some lines."""
+
+    def read_order(self, shop_order_no: str) -> ShopOrder:
+        """The order as it stands now, with the refund of each line; what cannot be understood is an error here."""
+
+
+@runtime_checkable
+class Corrects(Protocol):
+    """A shop where the number of a parcel can be changed after it was told."""
+
+    def correct_shipment(self, shipment: Shipment, wrong: str) -> Pushed:
+        """Put the shipment's waybill in the place of the ``wrong`` one. Safe to repeat."""
+
+
+@runtime_checkable
+class Authorised(Protocol):
+    """A shop whose key ends: somebody should be told some days before."""
+
+    authorised_until: datetime | None
+
+
+OnToken = Callable[[dict[str, str]], None]
+"""Given the settings that changed when a key was renewed. To be saved at once: the old ones are worth nothing."""
+
+KINDS = ("csv", "jd", "taobao", "vendure")
+
+
+def connector_for(kind: str, settings: Mapping[str, Any], on_token: OnToken | None = None) -> Connector:
     """The connector of that kind; the settings of each stand in its module."""
     if kind == "csv":
         from wms.connectors.csv_pair import CsvPair
 
         return CsvPair.from_settings(settings)
+    if kind == "jd":
+        from wms.connectors.jd import Jd
+
+        return Jd.from_settings(settings, on_token=on_token)
+    if kind == "taobao":
+        from wms.connectors.taobao import Taobao
+
+        return Taobao.from_settings(settings)
     if kind == "vendure":
         from wms.connectors.vendure import Vendure
 
@@ -177,3 +232,57 @@ def setting(settings: Mapping[str, Any], name: str) -> str:
             facts={"name": name},
         )
     return value
+
+
+def table(settings: Mapping[str, Any], name: str) -> dict[str, str]:
+    """A setting that is a table, ``{"SF": "467"}`` or, from a file of shops, ``"SF=467, ZTO=1499"``."""
+    value = settings.get(name) or {}
+    if isinstance(value, Mapping):
+        return {str(key): str(one) for key, one in value.items()}
+    rows = [part.partition("=") for part in str(value).replace(";", ",").split(",") if part.strip()]
+    if any(not equals or not key.strip() or not one.strip() for key, equals, one in rows):
+        raise ConnectorError(
+            permanent=True,
+            reason="bad_setting",
+            message=N_("“%(name)s” of the shop is a table such as SF=467, ZTO=1499."),
+            facts={"name": name},
+        )
+    return {key.strip(): one.strip() for key, _equals, one in rows}
+
+
+def spread(qty: int, places: int) -> list[int]:
+    """Shares of a quantity that is offered in several places: their sum is never above it (R38)."""
+    share, rest = divmod(max(qty, 0), places)
+    return [share + (number < rest) for number in range(places)]
+
+
+def moment(settings: Mapping[str, Any], name: str) -> datetime | None:
+    """A setting that is a time: ISO with its offset, or seconds since 1970; None when it is not given."""
+    text = str(settings.get(name) or "").strip()
+    if not text:
+        return None
+    try:
+        at = datetime.fromtimestamp(float(text), UTC) if text.isdigit() else datetime.fromisoformat(text)
+        if at.tzinfo is None:
+            raise ValueError(text)
+    except (ValueError, OverflowError, OSError) as error:
+        raise ConnectorError(
+            permanent=True,
+            reason="bad_setting",
+            message=N_("“%(name)s” of the shop is a time such as 2026-11-21T20:00:00+08:00."),
+            facts={"name": name},
+        ) from error
+    return at.astimezone(UTC)
+
+
+def number(settings: Mapping[str, Any], name: str, default: int) -> int:
+    """A setting that is a whole number above zero."""
+    text = str(settings.get(name) or default).strip()
+    if not text.isdigit() or int(text) < 1:
+        raise ConnectorError(
+            permanent=True,
+            reason="bad_setting",
+            message=N_("“%(name)s” of the shop is a whole number above zero."),
+            facts={"name": name},
+        )
+    return int(text)
