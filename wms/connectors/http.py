@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -29,7 +29,8 @@ class Answer:
 class Door:
     """Speaks JSON with one shop. Nothing it raises or returns holds a password or a token.
 
-    ``transport`` stands in for the network in tests. Times are in seconds.
+    ``https_only`` is for shops whose key travels as it is; this machine is let off. ``transport`` stands in for
+    the network in tests. Times are in seconds.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Door:
         *,
         timeout_s: float = 20.0,
         headers: Mapping[str, str] | None = None,
+        https_only: bool = False,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         try:
@@ -50,6 +52,13 @@ class Door:
                 reason="bad_address",
                 message=N_("%(address)s is no address of a shop. It begins with https://."),
                 facts={"address": address},
+            )
+        if https_only and url.scheme == "http" and not _is_here(url.host):
+            raise ConnectorError(
+                permanent=True,
+                reason="bad_address",
+                message=N_("%(host)s would get our key in the clear. Its address must begin with https://."),
+                facts={"host": url.host},
             )
         self.host = url.host
         self.url = url
@@ -75,14 +84,40 @@ class Door:
 
     def post_json(self, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Answer:
         """POST the body; the shop's JSON, or ConnectorError. A time-out may have been done all the same."""
+        return self.request_json("POST", body=body, headers=headers)
+
+    def request_json(
+        self,
+        method: str,
+        path: str = "",
+        *,
+        params: Sequence[tuple[str, str]] = (),
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        judged: Container[int] = (),
+    ) -> Answer:
+        """Call ``path`` below the address; the shop's JSON, or ConnectorError.
+
+        ``body`` is sent as JSON, or as it is when it is bytes: what was signed must be what is sent. ``auth`` is
+        name and password (Basic). ``judged`` are statuses whose answer the caller reads itself.
+        """
+        sent: dict[str, Any] = {"headers": dict(headers or {})}
+        if body is not None:
+            sent["content" if isinstance(body, bytes) else "json"] = body
+        if params:
+            sent["params"] = list(params)
+        if auth:
+            sent["auth"] = auth
         try:
-            with self._client.stream("POST", self.url, json=body, headers=dict(headers or {})) as response:
+            with self._client.stream(method, self.address(path), **sent) as response:
                 content = self._read(response)
         except httpx.TimeoutException as error:
             raise self._wrong(False, "timeout", N_("%(host)s did not answer in time. It is tried again.")) from error
         except httpx.TransportError as error:
             raise self._wrong(False, "offline", N_("%(host)s cannot be reached. It is tried again.")) from error
-        self._check(response)
+        if response.status_code not in judged:
+            self._check(response)
         try:
             answer = json.loads(content)
         except ValueError as error:
@@ -90,6 +125,10 @@ class Door:
                 False, "no_json", N_("%(host)s answered with something that is not JSON. It is tried again.")
             ) from error
         return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, answer)
+
+    def address(self, path: str = "") -> httpx.URL:
+        """The address with the path behind it, as it is called (and signed)."""
+        return self.url.copy_with(path=self.url.path.rstrip("/") + path) if path else self.url
 
     def _read(self, response: httpx.Response) -> bytes:
         content = bytearray()
@@ -138,6 +177,15 @@ class Door:
             retry_after_s=retry_after_s,
             facts={"host": self.host, **facts},
         )
+
+
+def quoted(text: object, *secrets: str) -> str:
+    """What a shop says, short enough for a screen and with no key of ours in it."""
+    said = str(text or "")
+    for secret in secrets:
+        if secret:
+            said = said.replace(secret, "•••")
+    return said[:200]
 
 
 def _is_here(host: str) -> bool:
