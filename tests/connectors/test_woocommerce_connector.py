@@ -374,7 +374,7 @@ def test_an_item_the_shop_does_not_know_keeps_or_has_twice_is_for_a_person(
         (Reply(401, b'{"code": "woocommerce_rest_cannot_view", "message": "no"}'), True, "access_denied"),
         (Reply(404, b'{"code": "rest_no_route", "message": "no"}'), True, "refused"),
         (Reply(400, b'{"code": "rest_invalid_param", "message": "no"}'), True, "refused_here"),
-        (Reply(404, b"<html>"), False, "no_json"),
+        (Reply(404, b"<html>"), True, "refused"),
         (Reply(429, b"{}", {"Retry-After": "7"}), False, "busy"),
         (Reply(503, b"{}"), False, "shop_fault"),
         (Reply(200, b"<br />\n<b>Warning</b>: something in PHP"), False, "no_json"),
