@@ -145,7 +145,7 @@ class Connector(Protocol):
         """Set what the shop may still sell of this item, in pieces; never a difference."""
 
 
-KINDS = ("csv", "shopify", "vendure", "woocommerce")
+KINDS = ("csv", "shopify", "vendure", "webhook", "woocommerce")
 
 
 def connector_for(kind: str, settings: Mapping[str, Any]) -> Connector:
@@ -162,6 +162,10 @@ def connector_for(kind: str, settings: Mapping[str, Any]) -> Connector:
         from wms.connectors.vendure import Vendure
 
         return Vendure.from_settings(settings)
+    if kind == "webhook":
+        from wms.connectors.webhook import Webhook
+
+        return Webhook.from_settings(settings)
     if kind == "woocommerce":
         from wms.connectors.woocommerce import WooCommerce
 
