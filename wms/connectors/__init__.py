@@ -145,7 +145,7 @@ class Connector(Protocol):
         """Set what the shop may still sell of this item, in pieces; never a difference."""
 
 
-KINDS = ("csv", "pinduoduo", "shopify", "vendure", "webhook", "woocommerce")
+KINDS = ("csv", "douyin", "pinduoduo", "shopify", "vendure", "webhook", "woocommerce")
 
 
 def connector_for(kind: str, settings: Mapping[str, Any]) -> Connector:
@@ -154,6 +154,10 @@ def connector_for(kind: str, settings: Mapping[str, Any]) -> Connector:
         from wms.connectors.csv_pair import CsvPair
 
         return CsvPair.from_settings(settings)
+    if kind == "douyin":
+        from wms.connectors.douyin import Douyin
+
+        return Douyin.from_settings(settings)
     if kind == "pinduoduo":
         from wms.connectors.pinduoduo import Pinduoduo
 
