@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from tests.connectors.loopback import Call, Loopback, Reply
+from tests.connectors.shop_server import Call, Loopback, Reply
 
 CHINA = timezone(timedelta(hours=8))
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qsl
 
-from tests.connectors.loopback import Call, Loopback, Reply
+from tests.connectors.shop_server import Call, Loopback, Reply
 
 CHINA = timezone(timedelta(hours=8))
 LAG = timedelta(minutes=3)
@@ -200,7 +200,9 @@ class FakePinduoduo:
 
     def _goods_list_get(self, params: dict[str, str]) -> Reply:
         found = [one for one in self.goods if any(params["outer_id"] in each["outer_id"] for each in one["sku_list"])]
-        return _json({"goods_list_get_response": {"total_count": len(found), "goods_list": found}})
+        start, size = (int(params["page"]) - 1) * int(params["page_size"]), int(params["page_size"])
+        rows = found[start : start + size]
+        return _json({"goods_list_get_response": {"total_count": len(found), "goods_list": rows}})
 
     def _goods_quantity_update(self, params: dict[str, str]) -> Reply:
         if params.get("update_type") != "1":

@@ -8,6 +8,7 @@ published whole.
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -16,19 +17,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from graphql import (
+    DocumentNode,
+    ExecutionResult,
     FieldNode,
     GraphQLError,
     GraphQLResolveInfo,
     OperationDefinitionNode,
     VariableNode,
     build_schema,
+    execute,
     get_named_type,
-    graphql_sync,
     parse,
     validate,
 )
 
-from tests.connectors.loopback import Call, Loopback, Reply
+from tests.connectors.shop_server import Call, Loopback, Reply
 
 VERSION = "2026-10"
 SCHEMA = """
@@ -328,8 +331,7 @@ class FakeShopify:
         if not call.headers.get("content-type", "").startswith("application/json"):
             return _json({"errors": "Bad Request"}, 400)
         body = json.loads(call.body)
-        document = parse(body["query"])
-        faults = validate(_SCHEMA, document)
+        document, faults = _read(body["query"])
         if faults:
             told = [{"message": one.message, "extensions": {"code": "undefinedField"}} for one in faults]
             return _json({"errors": told})
@@ -351,9 +353,8 @@ class FakeShopify:
         if cost > self.bucket:
             fault = {"message": "Throttled", "extensions": {"code": "THROTTLED"}}
             return _json({"errors": [fault], "extensions": {"cost": bill}})
-        result = graphql_sync(
-            _SCHEMA, body["query"], self, variable_values=body.get("variables"), field_resolver=self._resolve
-        )
+        result = execute(_SCHEMA, document, self, variable_values=body.get("variables"), field_resolver=self._resolve)
+        assert isinstance(result, ExecutionResult)
         answer: dict[str, Any] = {"data": result.data, "extensions": {"cost": bill}}
         if result.errors:
             unexpected = [one.original_error for one in result.errors if one.original_error is not None]
@@ -533,6 +534,12 @@ class FakeShopify:
     def _id(self, kind: str) -> str:
         self._ids += 1
         return f"gid://shopify/{kind}/{self._ids}"
+
+
+@functools.cache
+def _read(query: str) -> tuple[DocumentNode, list[GraphQLError]]:
+    document = parse(query)
+    return document, list(validate(_SCHEMA, document))
 
 
 def _cost(operation: OperationDefinitionNode) -> int:

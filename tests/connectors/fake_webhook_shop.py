@@ -9,7 +9,7 @@ from typing import Any
 
 import standardwebhooks
 
-from tests.connectors.loopback import Call, Loopback, Reply
+from tests.connectors.shop_server import Call, Loopback, Reply
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import quote
 
-from tests.connectors.loopback import Call, Loopback, Reply
+from tests.connectors.shop_server import Call, Loopback, Reply
 
 ZONE = timezone(timedelta(hours=8))
 """The shop's own time: a filter without dates_are_gmt is taken in it."""

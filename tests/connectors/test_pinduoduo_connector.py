@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.connectors.fake_pinduoduo import FakePinduoduo
-from tests.connectors.loopback import CUT, Call, LateAnswers, Reply
 from tests.connectors.parcels import parcel
+from tests.connectors.shop_server import CUT, Call, LateAnswers, Reply
 from wms.connectors import Connector, ConnectorError, ShopOrder, connector_for
 from wms.connectors.pinduoduo import FIRST, LAG, OVERLAP, PAGE, Pinduoduo, sign
 
@@ -242,7 +242,7 @@ def test_an_order_that_cannot_be_read_does_not_stop_the_others(shop: FakePinduod
     shop.order("2", ("A1", 1))
     shop.now += LAG
     found = {order.shop_order_no: order for order in pdd.fetch_orders(None)}
-    assert (found["1"].state, found["1"].hold) == ("other", "unreadable")
+    assert (found["1"].state, found["1"].hold) == ("paid", "unreadable")
     assert found["2"].state == "paid"
 
 
@@ -394,12 +394,32 @@ def test_stock_is_set_absolutely(shop: FakePinduoduo, pdd: Pinduoduo) -> None:
     shop.item("A1-XL", 9)
     pdd.push_stock("A1", 7)
     assert item["sku_quantity"] == 7 and pdd.stock("A1") == 7
-    shop.item("TWICE", 1)
-    shop.item("TWICE", 1)
-    for sku, qty, reason in (("NONE", 1, "sku_unknown"), ("TWICE", 1, "sku_twice"), ("A1", -1, "refused_here")):
-        with pytest.raises(ConnectorError) as told:
-            pdd.push_stock(sku, qty)
-        assert (told.value.permanent, told.value.reason) == (True, reason)
+    with pytest.raises(ConnectorError, match="NONE") as told:
+        pdd.push_stock("NONE", 1)
+    assert (told.value.permanent, told.value.reason) == (True, "sku_unknown")
+
+
+def test_stock_of_an_item_under_many_links_is_shared_out_and_never_above_it(
+    shop: FakePinduoduo, pdd: Pinduoduo
+) -> None:
+    links = [shop.item("A1", 9) for _ in range(PAGE + 5)]
+    pdd.push_stock("A1", 7)
+    assert sorted((link["sku_quantity"] for link in links), reverse=True)[:8] == [1] * 7 + [0]
+    assert pdd.stock("A1") == 7
+
+
+def test_stock_the_platform_refuses_is_told_in_its_words(shop: FakePinduoduo, pdd: Pinduoduo) -> None:
+    shop.item("A1", 50)
+    fault = {"error_code": 50001, "sub_msg": "在资源位上的商品不能减少库存"}
+    shop.net.before = faulty("quantity.update", Reply(200, json.dumps({"error_response": fault}).encode()))
+    with pytest.raises(ConnectorError, match="资源位") as told:
+        pdd.push_stock("A1", 7)
+    assert told.value.permanent
+    shop.net.before = faulty(
+        "quantity.update", Reply(200, b'{"goods_quantity_update_response": {"is_success": false}}')
+    )
+    with pytest.raises(ConnectorError, match="A1"):
+        pdd.push_stock("A1", 7)
 
 
 # Faults

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from tests.connectors.fake_shopify import PLACE, FakeShopify
-from tests.connectors.loopback import CUT, Call, LateAnswers, Reply
 from tests.connectors.parcels import parcel
+from tests.connectors.shop_server import CUT, Call, LateAnswers, Reply
 from wms.connectors import Connector, ConnectorError, ShopOrder, connector_for
 from wms.connectors.shopify import OVERLAP, PAGE, Shopify
 
@@ -43,6 +43,7 @@ def connect(shop: FakeShopify, transport: httpx.BaseTransport | None = None, **s
         shop.bucket += seconds * 100
 
     made.sleep = wait
+    made.clock = lambda: shop.now
     return made
 
 
@@ -159,12 +160,12 @@ def test_refunded_pieces_are_not_picked(shop: FakeShopify, shopify: Shopify) -> 
     assert [(line.sku, line.qty, line.cancelled) for line in order.lines] == [("A1", 2, False), ("B2", 1, True)]
 
 
-@pytest.mark.parametrize("status", ["ON_HOLD", "SCHEDULED"])
-def test_a_fulfilment_order_on_hold_holds_the_order(shop: FakeShopify, shopify: Shopify, status: str) -> None:
+@pytest.mark.parametrize(("status", "why"), [("ON_HOLD", "paused"), ("SCHEDULED", "not_yet"), ("INCOMPLETE", "paused")])
+def test_a_fulfilment_order_on_hold_holds_the_order(shop: FakeShopify, shopify: Shopify, status: str, why: str) -> None:
     shop.order("#1001", ("A1", 1))
     shop.hold("#1001", status)
     order = one(shopify)
-    assert (order.state, order.hold) == ("paid", "on_hold")
+    assert (order.state, order.hold) == ("paid", why)
     pushed = shopify.push_shipment(parcel("#1001", "SF1", ("A1", 1)))
     assert (pushed.state, shop.live("#1001")) == ("conflict", [])
     assert "on hold" in pushed.text
@@ -189,7 +190,7 @@ def test_an_order_that_cannot_be_read_does_not_stop_the_others(shop: FakeShopify
     shop.order("#1001", ("A1", 1), price="free")
     shop.order("#1002", ("A1", 1))
     bad, good = shopify.fetch_orders(None)
-    assert (bad.shop_order_no, bad.state, bad.hold, bad.lines) == ("#1001", "other", "unreadable", ())
+    assert (bad.shop_order_no, bad.state, bad.hold, bad.lines) == ("#1001", "paid", "unreadable", ())
     assert bad.raw["name"] == "#1001"
     assert good.state == "paid"
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.connectors.fake_webhook_shop import SECRET, FakeWebhookShop
-from tests.connectors.loopback import CUT, Call, LateAnswers, Reply
 from tests.connectors.parcels import parcel
+from tests.connectors.shop_server import CUT, Call, LateAnswers, Reply
 from wms.connectors import Connector, ConnectorError, connector_for
 from wms.connectors.webhook import MOST_LINES, TOLERANCE, Webhook, receive, secrets_of, signed, verify
 
@@ -238,7 +238,8 @@ def test_orders_are_listed_page_by_page_and_a_bad_one_does_not_stop_the_others(
     shop.orders["2"]["lines"][0]["qty"] = "many"
     found = {one.shop_order_no: one for one in hook.fetch_orders(NOW)}
     assert list(found) == ["0", "1", "2", "3", "4"]
-    assert (found["2"].state, found["2"].hold) == ("other", "unreadable")
+    assert (found["2"].lines, found["2"].hold) == ((), "unreadable")
+    assert hook.unread["2"].facts["where"] == "lines.qty"
     assert found["4"].state == "paid"
     assert json.loads(shop.net.calls[0].body)["data"]["changed_after"] == "2026-11-21T11:58:00+00:00"
 

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from tests.connectors.fake_woocommerce import FakeWooCommerce
-from tests.connectors.loopback import CUT, Call, LateAnswers, Reply
 from tests.connectors.parcels import parcel
+from tests.connectors.shop_server import CUT, Call, LateAnswers, Reply
 from wms.connectors import Connector, ConnectorError, ShopOrder, connector_for
 from wms.connectors.woocommerce import OVERLAP, PAGE, WooCommerce
 
@@ -160,7 +160,7 @@ def test_an_order_that_cannot_be_read_does_not_stop_the_others(shop: FakeWooComm
     shop.orders[bad]["line_items"][0]["subtotal"] = "free"
     shop.order(("A1", 1))
     first, second = woo.fetch_orders(None)
-    assert (first.shop_order_no, first.state, first.hold) == (str(bad), "other", "unreadable")
+    assert (first.shop_order_no, first.state, first.hold) == (str(bad), "paid", "unreadable")
     assert second.state == "paid"
 
 

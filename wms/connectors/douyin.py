@@ -97,6 +97,10 @@ class Douyin:
     clock: Callable[[], datetime] = now
     sleep: Callable[[float], None] = time.sleep
     grain: Grain = "package"
+    complete_until: datetime | None = None
+    """What ``fetch_orders`` has read so far, all of it: a later run may begin here."""
+    unread: dict[str, ConnectorError] = field(default_factory=dict)
+    """Orders of the last ``fetch_orders`` that could not be understood."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], transport: httpx.BaseTransport | None = None) -> Douyin:
@@ -105,7 +109,7 @@ class Douyin:
             app_key=setting(settings, "app_key"),
             secret=setting(settings, "app_secret"),
             token=setting(settings, "access_token"),
-            carriers={str(code): str(one) for code, one in dict(settings.get("carriers") or {}).items()},
+            carriers=common.carriers(settings),
         )
 
     # In
@@ -116,6 +120,7 @@ class Douyin:
         A page starts at a time, not at a number: an order changed while we read moves to the end, and all behind
         it would move up by one. So the limit of pages is not met either.
         """
+        self.unread, self.complete_until = {}, since
         end = int(self.clock().timestamp())
         oldest = end - int((OLDEST if since is not None else FIRST).total_seconds())
         by = "update_time" if since is not None else "create_time"
@@ -132,8 +137,11 @@ class Douyin:
                 identity = (str(row.get("order_id")), int(row.get("update_time") or 0))
                 if identity not in seen:
                     seen.add(identity)
-                    yield _shop_order(row)
+                    yield self._shop_order(row)
+                if since is not None:
+                    self.complete_until = _time(row["update_time"])
             if len(rows) < PAGE:
+                self.complete_until = _time(end)
                 return
             reached = int(rows[-1][by])
             if reached > start:
@@ -142,6 +150,14 @@ class Douyin:
                 page += 1
         words = N_("%(host)s has more orders in one second than can be read. Load that day from a file.")
         raise self._error(True, "too_many", words)
+
+    def _shop_order(self, row: dict[str, Any]) -> ShopOrder:
+        try:
+            return _read(row)
+        except common.UNREADABLE as error:
+            number = str(row.get("order_id") or "–")
+            bad, self.unread[number] = common.unreadable(number, row, error)
+            return bad
 
     def order_state(self, shop_order_no: str) -> str:
         return _state(self._order(shop_order_no))
@@ -188,26 +204,26 @@ class Douyin:
             "/order/logisticsAddMultiPack", {**asked, "pack_list": [parcel], "request_id": identity}, shipment
         )
 
-    def correct_shipment(self, shipment: Shipment, before: str) -> Pushed:
+    def correct_shipment(self, shipment: Shipment, wrong: str) -> Pushed:
         """Put the parcel's number in the place of a wrong one that was told before."""
         order = self._order(shipment.shop_order_no)
         if _is_ours(order, shipment):
             return common.already(shipment, order["order_status"])
         packs = order.get("logistics_info") or []
-        wrong = [one for one in packs if common.same_number(one["tracking_no"], before)]
-        if not wrong:
-            return common.not_there(shipment, order["order_status"], before)
+        found = [one for one in packs if common.same_number(one["tracking_no"], wrong)]
+        if not found:
+            return common.not_there(shipment, order["order_status"], wrong)
         asked = {"order_id": shipment.shop_order_no, "company_code": self._carrier(shipment)}
         asked["logistics_code"] = shipment.waybill_no
         if len(packs) == 1 and not any(_left(order).values()):
             said = self._write("/order/logisticsEdit", asked, shipment)
         else:
             said = self._write(
-                "/order/logisticsEditByPack", {**asked, "pack_id": str(wrong[0]["delivery_id"])}, shipment
+                "/order/logisticsEditByPack", {**asked, "pack_id": str(found[0]["delivery_id"])}, shipment
             )
         order = self._order(shipment.shop_order_no)
         if _is_ours(order, shipment):
-            return common.taken(shipment, order["order_status"], before=before)
+            return common.taken(shipment, order["order_status"], wrong=wrong)
         return common.refused(shipment, order["order_status"], said, others=", ".join(_numbers(order)))
 
     def _write(self, path: str, asked: Mapping[str, Any], shipment: Shipment) -> str:
@@ -417,13 +433,6 @@ def _left(order: Mapping[str, Any]) -> dict[str, int]:
             number = str(line["order_id"])
             left[number] = 0 if _is_back(line) else max(int(line["item_num"]) - sent[number], 0)
     return left
-
-
-def _shop_order(row: dict[str, Any]) -> ShopOrder:
-    try:
-        return _read(row)
-    except common.UNREADABLE:
-        return common.unreadable(str(row.get("order_id") or "–"), row)
 
 
 def _read(row: dict[str, Any]) -> ShopOrder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import logging
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,6 +16,9 @@ from wms.connectors import ConnectorError
 from wms.errors import N_
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
+
+# It writes every address it calls into the log, and some platforms want keys in theirs.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True, slots=True)

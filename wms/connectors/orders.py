@@ -29,9 +29,48 @@ def minor(amount: str | int | Decimal, currency: str) -> int:
     return int((Decimal(amount) * Decimal(10) ** digits).to_integral_value(ROUND_HALF_UP))
 
 
-def unreadable(order_no: str, raw: Mapping[str, Any]) -> ShopOrder:
-    """An order that is there and cannot be understood: kept as it came, never released."""
-    return ShopOrder(order_no, None, "other", (), Recipient(), raw=dict(raw), hold="unreadable")
+def unreadable(number: str, raw: Mapping[str, Any], error: Exception) -> tuple[ShopOrder, ConnectorError]:
+    """What is kept of an order that cannot be understood: one bad order never stops the others."""
+    order = ShopOrder(
+        shop_order_no=number,
+        ordered_at=None,
+        state="paid",
+        lines=(),
+        recipient=Recipient(),
+        raw=dict(raw),
+        hold="unreadable",
+    )
+    # A field's name says where to look; a field's value might be somebody's address.
+    fault = f"no {error}" if isinstance(error, KeyError) else type(error).__name__
+    told = ConnectorError(
+        permanent=True,
+        reason="unreadable",
+        message=N_("Order %(order)s of the shop cannot be understood (%(fault)s). It is kept as it came; look at it."),
+        facts={"order": number, "fault": fault},
+    )
+    return order, told
+
+
+def carriers(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The setting ``carriers``: a table, or from a file of shops ``"SF=44, ZTO=115"``."""
+    value = settings.get("carriers") or {}
+    if isinstance(value, Mapping):
+        return {str(key): str(one) for key, one in value.items()}
+    rows = [part.partition("=") for part in str(value).replace(";", ",").split(",") if part.strip()]
+    if any(not equals or not key.strip() or not one.strip() for key, equals, one in rows):
+        raise ConnectorError(
+            permanent=True,
+            reason="bad_setting",
+            message=N_("“%(name)s” of the shop is a table such as SF=467, ZTO=1499."),
+            facts={"name": "carriers"},
+        )
+    return {key.strip(): one.strip() for key, _equals, one in rows}
+
+
+def spread(qty: int, places: int) -> list[int]:
+    """Shares of a quantity that is offered in several places: their sum is never above it (R38)."""
+    share, rest = divmod(max(qty, 0), places)
+    return [share + (number < rest) for number in range(places)]
 
 
 def share_out(
@@ -98,10 +137,10 @@ def refused(shipment: Shipment, shop_state: object, shop_says: str, **more: Any)
     return Pushed("conflict", words, evidence(shipment, shop_state, shop_says=shop_says, **more))
 
 
-def not_there(shipment: Shipment, shop_state: object, before: str) -> Pushed:
+def not_there(shipment: Shipment, shop_state: object, wrong: str) -> Pushed:
     """A number to be corrected is not the one the shop has."""
-    words = N_("The shop does not have order %(order)s under waybill %(before)s, so nothing was corrected.")
-    return Pushed("conflict", words, evidence(shipment, shop_state, before=before))
+    words = N_("The shop does not have order %(order)s under waybill %(wrong)s, so nothing was corrected.")
+    return Pushed("conflict", words, evidence(shipment, shop_state, wrong=wrong))
 
 
 def unknown_order(host: str, order_no: str) -> ConnectorError:

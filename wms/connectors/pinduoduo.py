@@ -73,6 +73,10 @@ class Pinduoduo:
     clock: Callable[[], datetime] = now
     sleep: Callable[[float], None] = time.sleep
     grain: Grain = "order"
+    complete_until: datetime | None = None
+    """What ``fetch_orders`` has read so far, all of it: a later run may begin here."""
+    unread: dict[str, ConnectorError] = field(default_factory=dict)
+    """Orders of the last ``fetch_orders`` that could not be understood."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], transport: httpx.BaseTransport | None = None) -> Pinduoduo:
@@ -81,7 +85,7 @@ class Pinduoduo:
             client_id=setting(settings, "client_id"),
             secret=setting(settings, "client_secret"),
             token=setting(settings, "access_token"),
-            carriers={str(code): str(one) for code, one in dict(settings.get("carriers") or {}).items()},
+            carriers=common.carriers(settings),
             refund_address=str(settings.get("refund_address") or ""),
         )
 
@@ -92,6 +96,7 @@ class Pinduoduo:
 
         At first those of the last fifteen days that wait to be sent.
         """
+        self.unread, self.complete_until = {}, since
         end = self.clock().astimezone(UTC) - LAG
         oldest = end - (OLDEST if since is not None else FIRST)
         start = max(since.astimezone(UTC) - OVERLAP, oldest) if since is not None else oldest
@@ -103,8 +108,18 @@ class Pinduoduo:
                 identity = (str(row.get("order_sn")), str(row.get("updated_at")))
                 if identity not in seen:
                     seen.add(identity)
-                    yield _shop_order(row)
+                    yield self._shop_order(row)
             start = stop
+            if since is not None or start == end:
+                self.complete_until = stop
+
+    def _shop_order(self, row: dict[str, Any]) -> ShopOrder:
+        try:
+            return _read(row)
+        except common.UNREADABLE as error:
+            number = str(row.get("order_sn") or "–")
+            bad, self.unread[number] = common.unreadable(number, row, error)
+            return bad
 
     def _window(self, start: datetime, stop: datetime, *, changed: bool) -> Iterator[dict[str, Any]]:
         """The rows of a window, the last page first: a row that is changed meanwhile leaves the window, and all
@@ -161,17 +176,17 @@ class Pinduoduo:
             raise self._error(False, "not_yet", N_("%(host)s has taken the parcel but does not show it yet."))
         return common.conflict(shipment, state, order["order_status"], _numbers(order))
 
-    def correct_shipment(self, shipment: Shipment, before: str) -> Pushed:
+    def correct_shipment(self, shipment: Shipment, wrong: str) -> Pushed:
         """Put the parcel's number in the place of a wrong one that was told before."""
         order = self._order(shipment.shop_order_no)
         if _is_ours(order, shipment):
             return common.already(shipment, order["order_status"])
-        if _state(order) != "shipped" or not common.same_number(order["tracking_number"], before):
-            return common.not_there(shipment, order["order_status"], before)
+        if _state(order) != "shipped" or not common.same_number(order["tracking_number"], wrong):
+            return common.not_there(shipment, order["order_status"], wrong)
         said = self._told(shipment, mode=CORRECTION)
         order = self._order(shipment.shop_order_no)
         if _is_ours(order, shipment):
-            return common.taken(shipment, order["order_status"], before=before)
+            return common.taken(shipment, order["order_status"], wrong=wrong)
         return common.refused(shipment, order["order_status"], said, others=", ".join(_numbers(order)))
 
     def _told(self, shipment: Shipment, *, beside: bool = False, mode: int = FIRST_SENDING) -> str:
@@ -208,27 +223,32 @@ class Pinduoduo:
         raise self._error(True, "carrier_unknown", words, carrier=shipment.carrier_name or shipment.carrier_code)
 
     def push_stock(self, sku: str, qty: int) -> None:
-        """Set what can be sold of the item with this SKU (商家编码)."""
-        goods, item = self._item(sku)
-        asked = {"goods_id": goods, "sku_id": item["sku_id"], "quantity": qty, "update_type": 1}
-        answer = self._call("pdd.goods.quantity.update", asked, "goods_quantity_update_response")
-        if answer.get("is_success") is not True:
-            words = N_("The shop does not take the stock of %(sku)s: %(shop_says)s")
-            raise self._error(True, "stock_refused", words, sku=sku, shop_says=_UNSAID)
+        """Set what can be sold of the item with this SKU (商家编码), shared out where several offers have it."""
+        offers = self._offers(sku)
+        for (goods, item), share in zip(offers, common.spread(qty, len(offers)), strict=True):
+            asked = {"goods_id": goods, "sku_id": item["sku_id"], "quantity": share, "update_type": 1}
+            answer = self._call("pdd.goods.quantity.update", asked, "goods_quantity_update_response")
+            if answer.get("is_success") is not True:
+                words = N_("The shop does not take the stock of %(sku)s: %(shop_says)s")
+                raise self._error(True, "stock_refused", words, sku=sku, shop_says=_UNSAID)
 
     def stock(self, sku: str) -> int:
         """Pieces the shop can still sell."""
-        return int(self._item(sku)[1]["sku_quantity"])
+        return sum(int(item["sku_quantity"]) for _, item in self._offers(sku))
 
-    def _item(self, sku: str) -> tuple[Any, dict[str, Any]]:
-        asked = {"outer_id": sku, "page": 1, "page_size": PAGE}
-        found = self._call("pdd.goods.list.get", asked, "goods_list_get_response")["goods_list"] or ()
-        same = [(goods["goods_id"], one) for goods in found for one in goods["sku_list"] if one["outer_id"] == sku]
-        if not same:
+    def _offers(self, sku: str) -> list[tuple[Any, dict[str, Any]]]:
+        """(goods, item) of each offer: one item is often sold under several links."""
+        found: list[tuple[Any, dict[str, Any]]] = []
+        page, more = 1, True
+        while more:
+            asked = {"outer_id": sku, "page": page, "page_size": PAGE}
+            rows = self._call("pdd.goods.list.get", asked, "goods_list_get_response")["goods_list"] or []
+            more = len(rows) == PAGE
+            found += [(goods["goods_id"], one) for goods in rows for one in goods["sku_list"] if one["outer_id"] == sku]
+            page += 1
+        if not found:
             raise common.unknown_sku(self.door.host, sku)
-        if len(same) > 1:
-            raise common.ambiguous_sku(self.door.host, sku)
-        return same[0]
+        return sorted(found, key=lambda one: (str(one[0]), str(one[1]["sku_id"])))
 
     # The wire
 
@@ -344,13 +364,6 @@ def _state(order: Mapping[str, Any]) -> OrderState:
     if sent != 1 or refund != 1 or unfinished or checked or unpaid or fetched:
         return "other"
     return "paid"
-
-
-def _shop_order(row: dict[str, Any]) -> ShopOrder:
-    try:
-        return _read(row)
-    except common.UNREADABLE:
-        return common.unreadable(str(row.get("order_sn") or "–"), row)
 
 
 def _read(row: dict[str, Any]) -> ShopOrder:

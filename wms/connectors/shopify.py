@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 
+from wms.clock import now
 from wms.connectors import (
     ConnectorError,
     Grain,
@@ -64,7 +65,7 @@ _SENT_LINES = "nodes { quantity lineItem { id } } " + _PAGE_INFO
 # One query may cost 1000 points at most, so an order comes with its first pages and the rest is asked for apart.
 IDS = (
     "query($query: String!, $after: String) { orders(first: 100, after: $after, query: $query, sortKey: UPDATED_AT)"
-    " { nodes { id } " + _PAGE_INFO + " } }"
+    " { nodes { id updatedAt } " + _PAGE_INFO + " } }"
 )
 BY_NAME = "query($query: String!) { orders(first: 10, query: $query) { nodes { id name } } }"
 ORDER = (
@@ -147,8 +148,13 @@ class Shopify:
     location: str = ""
     carriers: Mapping[str, str] = field(default_factory=dict)
     notify: bool = True
+    clock: Callable[[], datetime] = now
     sleep: Callable[[float], None] = time.sleep
     grain: Grain = "package"
+    complete_until: datetime | None = None
+    """What ``fetch_orders`` has read so far, all of it: a later run may begin here."""
+    unread: dict[str, ConnectorError] = field(default_factory=dict)
+    """Orders of the last ``fetch_orders`` that could not be understood."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], transport: httpx.BaseTransport | None = None) -> Shopify:
@@ -161,7 +167,7 @@ class Shopify:
             ),
             token=setting(settings, "token"),
             location=f"gid://shopify/Location/{location}" if location.isdigit() else location,
-            carriers=dict(settings.get("carriers") or {}),
+            carriers=common.carriers(settings),
             notify=settings.get("notify", True) is not False,
         )
 
@@ -173,6 +179,8 @@ class Shopify:
         The page's cursor stands for the last order's time and number, so orders that change while we read move
         to the end and push none aside.
         """
+        self.unread, self.complete_until = {}, since
+        began = self.clock()
         if since is None:
             query = (
                 "status:open (financial_status:paid OR financial_status:partially_refunded)"
@@ -189,7 +197,10 @@ class Shopify:
                 order = self._order(node["id"], patient=True)
                 if order is not None:
                     yield self._shop_order(order)
+                if since is not None:
+                    self.complete_until = _time(node["updatedAt"])
             if not page["pageInfo"]["hasNextPage"]:
+                self.complete_until = began
                 return
             cursor = page["pageInfo"]["endCursor"]
 
@@ -199,8 +210,10 @@ class Shopify:
     def _shop_order(self, order: dict[str, Any]) -> ShopOrder:
         try:
             return self._read(order)
-        except common.UNREADABLE:
-            return common.unreadable(str(order.get("name") or order.get("id")), order)
+        except common.UNREADABLE as error:
+            name = str(order.get("name") or order.get("id"))
+            bad, self.unread[name] = common.unreadable(name, order, error)
+            return bad
 
     def _read(self, order: dict[str, Any]) -> ShopOrder:
         state = self._state(order)
@@ -225,8 +238,10 @@ class Shopify:
             currency=order["currencyCode"],
             ship_by=min(map(_time, due)) if due else None,
         )
-        waits = any(one["status"] in WAITING and _remaining(one) for one in ours)
-        return common.held(read, "on_hold") if waits else read
+        waits = [one["status"] for one in ours if one["status"] in WAITING and _remaining(one)]
+        if not waits:
+            return read
+        return common.held(read, "not_yet" if set(waits) == {"SCHEDULED"} else "paused")
 
     def _state(self, order: Mapping[str, Any]) -> OrderState:
         paid = order["displayFinancialStatus"]
@@ -318,20 +333,20 @@ class Shopify:
         order = self._named(shipment.shop_order_no)
         return order, self._sent(order["id"])
 
-    def correct_shipment(self, shipment: Shipment, before: str) -> Pushed:
+    def correct_shipment(self, shipment: Shipment, wrong: str) -> Pushed:
         """Put the parcel's number in the place of a wrong one that was told before."""
         order, sent = self._again(shipment)
-        wrong = [one for one in sent if any(common.same_number(before, number) for number in _numbers_of(one))]
-        if not wrong:
+        found = [one for one in sent if any(common.same_number(wrong, number) for number in _numbers_of(one))]
+        if not found:
             if _missing(order, sent, shipment) == {}:
                 return common.already(shipment, order["displayFulfillmentStatus"])
-            return common.not_there(shipment, order["displayFulfillmentStatus"], before)
-        for one in wrong:
+            return common.not_there(shipment, order["displayFulfillmentStatus"], wrong)
+        for one in found:
             variables = {"id": one["id"], "tracking": self._tracking(shipment), "notify": self.notify}
             said = self._says(self._call(CORRECT, variables)["fulfillmentTrackingInfoUpdate"])
             if said:
                 return common.refused(shipment, order["displayFulfillmentStatus"], said)
-        return common.taken(shipment, order["displayFulfillmentStatus"], before=before)
+        return common.taken(shipment, order["displayFulfillmentStatus"], wrong=wrong)
 
     def _tracking(self, shipment: Shipment) -> dict[str, str]:
         name = self.carriers.get(shipment.carrier_code) or shipment.carrier_name or shipment.carrier_code
@@ -369,10 +384,10 @@ class Shopify:
         location = self.location or self._only_location()
         # One wish, one key: a repeat after a lost answer is told the first answer. Another day is another wish.
         for _ in range(3):
-            item, now = self._available(sku, location)
-            if now == qty:
+            item, held = self._available(sku, location)
+            if held == qty:
                 return
-            quantities = {"inventoryItemId": item, "locationId": location, "quantity": qty, "changeFromQuantity": now}
+            quantities = {"inventoryItemId": item, "locationId": location, "quantity": qty, "changeFromQuantity": held}
             wanted = {"name": "available", "reason": "correction", "quantities": [quantities]}
             codes, said = self._set_stock(wanted)
             if not codes:

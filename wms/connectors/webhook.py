@@ -75,6 +75,10 @@ class Webhook:
     can: frozenset[str] = frozenset()
     clock: Callable[[], datetime] = now
     grain: Grain = "package"
+    complete_until: datetime | None = None
+    """What ``fetch_orders`` has read so far, all of it: a later run may begin here."""
+    unread: dict[str, ConnectorError] = field(default_factory=dict)
+    """Orders of the last ``fetch_orders`` that could not be understood."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], transport: httpx.BaseTransport | None = None) -> Webhook:
@@ -93,6 +97,8 @@ class Webhook:
 
     def fetch_orders(self, since: datetime | None) -> Iterator[ShopOrder]:
         """Orders changed after ``since`` less the overlap; none of a shop that only tells (see ``receive``)."""
+        self.unread, self.complete_until = {}, since
+        began = self.clock()
         if "list" not in self.can:
             return
         after = (since.astimezone(UTC) - OVERLAP).isoformat(timespec="seconds") if since is not None else None
@@ -100,11 +106,23 @@ class Webhook:
         while True:
             page = self._ask("order.list", {"changed_after": after, "cursor": cursor}, str(uuid.uuid4()))
             for order in page.get("orders") or ():
-                yield _order_or_unreadable(order)
+                yield self._order_or_unreadable(order)
             following = page.get("cursor")
             if not following or following == cursor:
+                self.complete_until = began
                 return
             cursor = str(following)
+
+    def _order_or_unreadable(self, data: Any) -> ShopOrder:
+        """One bad order of a list never stops the others."""
+        given = data if isinstance(data, dict) else {"order": data}
+        try:
+            return order_of(given)
+        except ConnectorError as error:
+            number = str(given.get("order_no") or "–")
+            bad, _ = common.unreadable(number, given, error)
+            self.unread[number] = error
+            return bad
 
     def order_state(self, shop_order_no: str) -> str:
         if "state" not in self.can:
@@ -125,9 +143,9 @@ class Webhook:
         """The message has one id for one parcel and number, so the shop knows it again however often it comes."""
         return self._told("shipment.created", shipment, {})
 
-    def correct_shipment(self, shipment: Shipment, before: str) -> Pushed:
+    def correct_shipment(self, shipment: Shipment, wrong: str) -> Pushed:
         """Put the parcel's number in the place of a wrong one that was told before."""
-        return self._told("shipment.corrected", shipment, {"instead_of": before})
+        return self._told("shipment.corrected", shipment, {"instead_of": wrong})
 
     def _told(self, kind: str, shipment: Shipment, more: Mapping[str, str]) -> Pushed:
         data = {
@@ -321,15 +339,6 @@ def order_of(data: Mapping[str, Any]) -> ShopOrder:
         ship_by=_time(data, "ship_by"),
         hold=_text(data, "hold", 100),
     )
-
-
-def _order_or_unreadable(data: Any) -> ShopOrder:
-    """One bad order of a list never stops the others."""
-    given = data if isinstance(data, dict) else {"order": data}
-    try:
-        return order_of(given)
-    except ConnectorError:
-        return common.unreadable(str(given.get("order_no") or "–"), given)
 
 
 def _line(line: Mapping[str, Any], currency: str) -> ShopLine:

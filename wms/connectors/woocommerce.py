@@ -90,6 +90,10 @@ class WooCommerce:
     notify: bool = True
     clock: Callable[[], datetime] = now
     grain: Grain = "package"
+    complete_until: datetime | None = None
+    """What ``fetch_orders`` has read so far, all of it: a later run may begin here."""
+    unread: dict[str, ConnectorError] = field(default_factory=dict)
+    """Orders of the last ``fetch_orders`` that could not be understood."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], transport: httpx.BaseTransport | None = None) -> WooCommerce:
@@ -107,7 +111,7 @@ class WooCommerce:
             key=setting(settings, "key"),
             secret=setting(settings, "secret"),
             tracking=way,
-            carriers=dict(settings.get("carriers") or {}),
+            carriers=common.carriers(settings),
             paid_states=frozenset(str(settings.get("paid_states") or "").replace(",", " ").split()),
             notify=settings.get("notify", True) is not False,
         )
@@ -116,6 +120,8 @@ class WooCommerce:
 
     def fetch_orders(self, since: datetime | None) -> Iterator[ShopOrder]:
         """Orders changed after ``since`` less the overlap; at first only those that can be shipped."""
+        self.unread, self.complete_until = {}, since
+        began = self.clock()
         after = since.astimezone(UTC) - OVERLAP if since is not None else None
         states = ["any"] if since is not None else sorted({"processing", *self.paid_states})
         seen: set[tuple[int, str]] = set()
@@ -133,7 +139,10 @@ class WooCommerce:
                 if identity not in seen:
                     seen.add(identity)
                     yield self._shop_order(self._with_refunds(order))
+                if since is not None:
+                    self.complete_until = _time(order["date_modified_gmt"])
             if len(found) < PAGE:
+                self.complete_until = began
                 return
             reached = _time(found[-1]["date_modified_gmt"]) - timedelta(seconds=1)
             if after is None or reached > after:
@@ -147,8 +156,10 @@ class WooCommerce:
     def _shop_order(self, order: dict[str, Any]) -> ShopOrder:
         try:
             return self._read(order)
-        except common.UNREADABLE:
-            return common.unreadable(str(order.get("id")), order)
+        except common.UNREADABLE as error:
+            number = str(order.get("id"))
+            bad, self.unread[number] = common.unreadable(number, order, error)
+            return bad
 
     def _read(self, order: dict[str, Any]) -> ShopOrder:
         state = self._state(order)
@@ -265,18 +276,18 @@ class WooCommerce:
             if twin.pieces == ours[0].pieces:
                 self._call("DELETE", self._place(order, way, twin))
 
-    def correct_shipment(self, shipment: Shipment, before: str) -> Pushed:
+    def correct_shipment(self, shipment: Shipment, wrong: str) -> Pushed:
         """Put the parcel's number in the place of a wrong one that was told before."""
         order = self._order(shipment.shop_order_no)
         way = self._way(shipment.shop_order_no)
         sent = self._sent(order, way)
-        wrong = [one for one in sent if common.same_number(one.number, before)]
-        if not wrong:
+        found = [one for one in sent if common.same_number(one.number, wrong)]
+        if not found:
             if _ours(sent, shipment):
                 return common.already(shipment, order["status"], way=way)
-            return common.not_there(shipment, order["status"], before)
+            return common.not_there(shipment, order["status"], wrong)
         pieces = {one.number: one.pieces for one in _our_parcels(order)}
-        for one in wrong:
+        for one in found:
             if way == "core":
                 # What a change does not name again is lost, so all of it is named.
                 kept = [meta for meta in one.meta if meta["key"] not in _TRACKING]
@@ -291,7 +302,7 @@ class WooCommerce:
                 self._call("DELETE", self._place(order, way, one))
             gone = [{"key": OURS + one.number, "value": None}]
             self._call("PUT", f"/wc/v3/orders/{order['id']}", body={"meta_data": gone})
-        return common.taken(shipment, order["status"], way=way, before=before)
+        return common.taken(shipment, order["status"], way=way, wrong=wrong)
 
     def _place(self, order: Mapping[str, Any], way: Way, one: _Sent) -> str:
         if way == "core":

@@ -72,6 +72,7 @@ class Loopback:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # head and body in one piece: in two, each answer waits for an acknowledgement
 
             def take(self) -> None:
                 parts = urlsplit(self.path)
