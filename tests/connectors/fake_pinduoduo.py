@@ -119,6 +119,8 @@ class FakePinduoduo:
         start, end = int(params["start_updated_at"]), int(params["end_updated_at"])
         if not 0 < end - start <= 1800:
             return _fault(50001, "业务服务错误", "开始时间结束时间间距不超过30分钟")
+        # The real one would answer, and leave out what it does not show yet.
+        assert end <= (self.now - LAG).timestamp(), "a window that may still grow loses orders"
         found = [
             one
             for number, one in self.orders.items()

@@ -341,6 +341,23 @@ def test_words_of_the_shop_against_a_shipment_are_passed_on(shop: FakeWooCommerc
     assert "Invalid item quantity" in pushed.text and pushed.evidence["others"] == "OTHER-9"
 
 
+def test_a_number_the_plugin_refused_leaves_its_pieces_to_the_next_number(
+    shop: FakeWooCommerce, woo: WooCommerce
+) -> None:
+    shop.plugin = "/wc-shipment-tracking/v3"
+    number = shop.order(("A1", 2), ("B2", 1))
+    refusal = Reply(400, b'{"code": "x", "message": "Invalid tracking number"}')
+    shop.net.before = lambda call: refusal if call.path.endswith("/shipment-trackings") and call.body else None
+    pushed = woo.push_shipment(parcel(str(number), "BAD", ("A1", 2)))
+    assert pushed.state == "conflict" and "Invalid tracking number" in pushed.text
+    shop.net.before = lambda call: None
+    assert woo.push_shipment(parcel(str(number), "SF2", ("B2", 1), no="P2")).state == "acknowledged"
+    assert woo.order_state(str(number)) == "paid"  # two pieces are still to go
+    assert woo.push_shipment(parcel(str(number), "SF1", ("A1", 2))).state == "acknowledged"
+    assert shop.numbers(number) == ["SF2", "SF1"]
+    assert woo.order_state(str(number)) == "shipped"
+
+
 # Stock out
 
 

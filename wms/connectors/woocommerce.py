@@ -265,7 +265,7 @@ class WooCommerce:
 
     def _gone(self, order: Mapping[str, Any], way: Way) -> Counter[str]:
         gone: Counter[str] = Counter()
-        for one in self._sent(order, "core") if way == "core" else _our_parcels(order):
+        for one in _parcels(order, way, self._sent(order, way)):
             gone.update(one.pieces)
         return gone
 
@@ -510,6 +510,17 @@ def _our_parcels(order: Mapping[str, Any]) -> list[_Sent]:
     ]
 
 
+def _parcels(order: Mapping[str, Any], way: Way, sent: Sequence[_Sent]) -> Sequence[_Sent]:
+    """What left, with its pieces. A note of ours whose number the plugin did not take does not count."""
+    if way == "core":
+        return sent
+    return [
+        one
+        for one in _our_parcels(order)
+        if way == "note" or any(common.same_number(one.number, each.number) for each in sent)
+    ]
+
+
 def _ours(sent: Sequence[_Sent], shipment: Shipment) -> list[_Sent]:
     return [one for one in sent if common.same_number(one.number, shipment.waybill_no)]
 
@@ -517,7 +528,7 @@ def _ours(sent: Sequence[_Sent], shipment: Shipment) -> list[_Sent]:
 def _inside(order: Mapping[str, Any], way: Way, sent: Sequence[_Sent], shipment: Shipment) -> dict[str, int] | None:
     """The parcel's pieces by line, or None when the order does not wait for so many."""
     left = Counter(_left(order))
-    for one in sent if way == "core" else _our_parcels(order):
+    for one in _parcels(order, way, sent):
         if not common.same_number(one.number, shipment.waybill_no):
             left.subtract(one.pieces)
     skus = {str(line["id"]): str(line["sku"] or "") for line in order["line_items"]}
