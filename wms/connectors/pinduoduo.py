@@ -53,7 +53,7 @@ PAUSES = {52101, 52102, 52103, 70031, 70033}
 FAULTS = {50000, 50002, 52001, 52002}
 ENDED = {10019, 20032, 30001}
 FORBIDDEN = {20031, 30000, 70032, 70034, 70035}
-LOST = ("timeout", "offline", "shop_fault", "no_json", "busy")
+LOST = ("timeout", "offline", "shop_fault", "no_json", "no_data")
 
 
 @dataclass(slots=True)
