@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from wms.connectors import ConnectorError
-from wms.connectors.http import MAX_ANSWER_BYTES, Door
+from wms.connectors.http import MAX_ANSWER_BYTES, Door, quoted
 
 
 def door(answer: httpx.Response | Exception) -> Door:
@@ -98,3 +98,45 @@ def test_an_address_with_a_key_in_it_is_not_written_to_the_log(caplog: pytest.Lo
     caplog.set_level(logging.DEBUG)
     door(httpx.Response(200, json={})).request_json("GET", params=[("app_secret", "hush")])
     assert "hush" not in caplog.text
+
+
+def echo(request: httpx.Request) -> httpx.Response:
+    told = {"method": request.method, "url": str(request.url), "body": request.content.decode()}
+    return httpx.Response(200, json={**told, "headers": dict(request.headers)})
+
+
+def test_any_method_path_query_body_and_key_is_sent_as_it_is_given() -> None:
+    open_door = Door("https://shop.test/api/", transport=httpx.MockTransport(echo))
+    told = open_door.request_json(
+        "PUT", "/a/1", params=[("q", "红 &"), ("q", "2")], body={"n": "红"}, headers={"X-Y": "z"}, auth=("k", "s")
+    ).body
+    assert (told["method"], told["url"]) == ("PUT", "https://shop.test/api/a/1?q=%E7%BA%A2+%26&q=2")
+    assert told["headers"]["x-y"] == "z" and told["headers"]["authorization"] == "Basic azpz"
+    assert told["headers"]["content-type"] == "application/json"
+    signed = b'{"b":1,"a":2}'
+    told = open_door.request_json("POST", body=signed).body
+    assert told["body"].encode() == signed  # not one byte other than what was signed
+    assert told["url"] == "https://shop.test/api/"
+
+
+def test_a_status_the_caller_judges_is_handed_over_unless_it_holds_no_word() -> None:
+    said = door(httpx.Response(404, json={"code": "x"})).request_json("GET", judged=(404,))
+    assert (said.status, said.body) == (404, {"code": "x"})
+    assert door(httpx.Response(204)).request_json("POST").body is None
+    with pytest.raises(ConnectorError) as told:
+        door(httpx.Response(404, text="<html>")).request_json("GET", judged=(404,))
+    assert (told.value.permanent, told.value.reason) == (True, "refused")
+
+
+def test_a_key_goes_over_https_or_stays_on_this_machine() -> None:
+    for address in ("https://shop.test", "http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1"):
+        Door(address, https_only=True)
+    with pytest.raises(ConnectorError, match=r"shop\.test") as told:
+        Door("http://shop.test", https_only=True)
+    assert told.value.permanent
+
+
+def test_what_a_shop_says_is_short_and_holds_no_key() -> None:
+    assert quoted("no hush, hush", "hush", "") == "no •••, •••"
+    assert len(quoted("x" * 900)) == 200
+    assert quoted(None) == ""

@@ -192,7 +192,7 @@ class Authorised(Protocol):
 OnToken = Callable[[dict[str, str]], None]
 """Given the settings that changed when a key was renewed. To be saved at once: the old ones are worth nothing."""
 
-KINDS = ("csv", "jd", "taobao", "vendure")
+KINDS = ("csv", "douyin", "jd", "pinduoduo", "shopify", "taobao", "vendure", "webhook", "woocommerce")
 
 
 def connector_for(kind: str, settings: Mapping[str, Any], on_token: OnToken | None = None) -> Connector:
@@ -209,10 +209,30 @@ def connector_for(kind: str, settings: Mapping[str, Any], on_token: OnToken | No
         from wms.connectors.taobao import Taobao
 
         return Taobao.from_settings(settings)
+    if kind == "douyin":
+        from wms.connectors.douyin import Douyin
+
+        return Douyin.from_settings(settings)
+    if kind == "pinduoduo":
+        from wms.connectors.pinduoduo import Pinduoduo
+
+        return Pinduoduo.from_settings(settings)
+    if kind == "shopify":
+        from wms.connectors.shopify import Shopify
+
+        return Shopify.from_settings(settings)
     if kind == "vendure":
         from wms.connectors.vendure import Vendure
 
         return Vendure.from_settings(settings)
+    if kind == "webhook":
+        from wms.connectors.webhook import Webhook
+
+        return Webhook.from_settings(settings)
+    if kind == "woocommerce":
+        from wms.connectors.woocommerce import WooCommerce
+
+        return WooCommerce.from_settings(settings)
     raise ConnectorError(
         permanent=True,
         reason="unknown_kind",

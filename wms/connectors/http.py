@@ -28,7 +28,7 @@ class Answer:
     headers: Mapping[str, str]
     """Names in small letters."""
     body: Any
-    """The JSON it held."""
+    """The JSON it held; None where the status says that there is none (204)."""
 
 
 class Door:
@@ -133,8 +133,9 @@ class Door:
         if response.status_code not in judged:
             self._check(response)
         try:
-            answer = json.loads(content)
+            answer = json.loads(content) if response.status_code != 204 else None
         except ValueError as error:
+            self._check(response)
             raise self._wrong(
                 False, "no_json", N_("%(host)s answered with something that is not JSON. It is tried again.")
             ) from error
