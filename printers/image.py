@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageFont
 
 from printers.errors import CannotPrint, PrinterError
 
@@ -74,12 +74,13 @@ class _Face:
     def __init__(self, size: int, bold: bool) -> None:
         self.font = _open_font(size, bold)
         # Nothing is assigned at U+FFFF, so this is what the font draws for "I have no such character".
-        self.nothing = self._ink("\uffff")
+        self.nothing = self._ink("\uffff")[:2]
         self.tiles: dict[str, _Tile | None] = {}
 
-    def _ink(self, character: str) -> tuple[tuple[int, int], bytes]:
-        mask = self.font.getmask(character)
-        return mask.size, bytes(mask)
+    def _ink(self, character: str) -> tuple[tuple[int, int], bytes, tuple[int, int]]:
+        """Size, grey dots, and where they lie from the pen on its base line."""
+        mask, offset = self.font.getmask2(character, "L", anchor="ls")
+        return mask.size, bytes(mask), offset
 
     def tile(self, character: str) -> _Tile | None:
         """The picture of one character, or None where the font has none."""
@@ -96,15 +97,12 @@ class _Face:
         if character.isspace():
             return _Tile(None, 0, 0)
         try:
-            ink = self._ink(character)
+            size, grey, (left, top) = self._ink(character)
         except UnicodeEncodeError:  # half a surrogate pair
             return None
-        if ink == self.nothing or not any(ink[1]):
+        if (size, grey) == self.nothing or not any(grey):
             return None
-        left, top, right, bottom = (int(edge) for edge in self.font.getbbox(character, anchor="ls"))
-        grey = Image.new("L", (right - left, bottom - top))
-        ImageDraw.Draw(grey).text((-left, -top), character, fill=255, font=self.font, anchor="ls")
-        return _Tile(grey.point(_BURNT, "1"), left, top)
+        return _Tile(Image.frombytes("L", size, grey).point(_BURNT, "1"), left, top)
 
 
 _BURNT = [255 if grey >= THRESHOLD else 0 for grey in range(256)]
@@ -133,6 +131,7 @@ def set_font(path: str | Path | None) -> None:
         raise PrinterError(f"no font file at {wanted}", permanent=True)
     with _lock:
         _font_path = wanted
+        paint.cache_clear()
         _face.cache_clear()
         _scale.cache_clear()
         _font_file.cache_clear()
@@ -199,11 +198,13 @@ def draw(
 ) -> Picture:
     """Draw the text, wrapped into `width` dots and so many lines. Sizes in dots. Raises CannotPrint."""
     rows, cut = wrap(text, size, bold, width, lines)
-    return paint(rows, size, bold, width, align, cut)
+    return paint(tuple(rows), size, bold, width, align, cut)
 
 
-def paint(rows: list[str], size: int, bold: bool, width: int | None, align: str, cut: bool = False) -> Picture:
-    """Draw lines that are broken already. Raises CannotPrint."""
+# Carrier, sender and the fixed words are the same on label after label.
+@lru_cache(maxsize=500)
+def paint(rows: tuple[str, ...], size: int, bold: bool, width: int | None, align: str, cut: bool = False) -> Picture:
+    """Draw lines that are broken already; nobody may draw into what comes back. Raises CannotPrint."""
     face, scale = _face(size, bold), _scale(bold)
     drawn = [_tiles(face, row) for row in rows]
     widths = [scale.width(row, size) for row in rows]
@@ -221,10 +222,10 @@ def paint(rows: list[str], size: int, bold: bool, width: int | None, align: str,
             x += scale.width(character, size)
     box = whole.getbbox()
     if box is None:
-        return Picture(Image.new("1", (1, 1)), 0, 0, tuple(rows), cut)
+        return Picture(Image.new("1", (1, 1)), 0, 0, rows, cut)
     # The whole begins one ascent above the first base line, a good deal above the Han square.
     above = ascent - round(size * 0.88)
-    return Picture(whole.crop(box), box[0] - size, box[1] - above, tuple(rows), cut)
+    return Picture(whole.crop(box), box[0] - size, box[1] - above, rows, cut)
 
 
 def _cleaned(text: str) -> Iterator[str]:

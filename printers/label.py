@@ -207,7 +207,7 @@ class Label:
         if cut:
             self.cut.append(text)
         self.bottom = y + round(size * image.LINE_PITCH) * len(rows)
-        drawn = image.paint(rows, size, bold, room, align)
+        drawn = image.paint(tuple(rows), size, bold, room, align)
         self.letters.append(size)
         return self._picture("text", max(0, x + drawn.left), max(0, y + drawn.top), drawn.image)
 
@@ -232,7 +232,7 @@ class Label:
         size = _tallest(rows, width, height)
         if size < min_height:
             return self.text(x, y, text, min_height, True, width, align=align, min_height=min_height, box=height)
-        drawn = image.paint(rows, size, True, width, align)
+        drawn = image.paint(tuple(rows), size, True, width, align)
         self.letters.append(size)
         self.bottom = y + height
         return self._picture(

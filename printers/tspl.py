@@ -153,12 +153,4 @@ def _pieces(whole: Image.Image) -> Iterator[tuple[int, int, Image.Image]]:
 
 def _runs(ink: Sequence[int], gap: int) -> list[tuple[int, int]]:
     """Stretches of dots with no more than `gap` white ones between."""
-    found: list[tuple[int, int]] = []
-    for place, there in enumerate(ink):
-        if not there:
-            continue
-        if found and place - found[-1][1] <= gap:
-            found[-1] = (found[-1][0], place + 1)
-        else:
-            found.append((place, place + 1))
-    return found
+    return [found.span() for found in re.finditer(rb"\x01(?:\x00{0,%d}\x01)*" % gap, bytes(ink))]

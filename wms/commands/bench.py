@@ -8,9 +8,9 @@ from typing import Protocol
 
 from wms.settings import Settings
 
-help = "measure speed: scan (pickers through the real server)"
+help = "measure speed: scan (pickers through the real server), labels (waybills in both languages)"
 
-BENCHES = ("scan",)
+BENCHES = ("labels", "scan")
 
 
 class Bench(Protocol):
