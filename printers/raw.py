@@ -132,9 +132,31 @@ def _pdf_page(page: pypdfium2.PdfPage, width_mm: float, height_mm: float, dpi: i
     pixels = size[0] * size[1] * (scale * dpi / 25.4) ** 2
     if pixels > _MOST_PIXELS:
         raise RefusedLabel(f"a page of {size[0]:.0f}×{size[1]:.0f} mm is no label")
+    only = _only_picture(page)
+    if only is not None and scale == 1.0:
+        upright = only.transpose(Image.Transpose.ROTATE_270) if turned else only
+        if _dot_for_dot(upright, (int(width_mm * dpi / 25.4), int(height_mm * dpi / 25.4))):
+            return _on_paper(upright.point(_BURNT, "1"), width_mm, height_mm, dpi)
     # Drawn in grey and cut at the middle: a bar's edge falls on the nearest dot.
     drawn = page.render(scale=scale * dpi / 72, grayscale=True, rotation=90 if turned else 0).to_pil()
     return _on_paper(drawn.convert("L").point(_BURNT, "1"), width_mm, height_mm, dpi)
+
+
+def _only_picture(page: pypdfium2.PdfPage) -> Image.Image | None:
+    """The one picture that the whole page is made of, as grey: drawing its dots anew would only blur them."""
+    parts = list(page.get_objects(max_depth=1))
+    if len(parts) != 1 or not isinstance(parts[0], pypdfium2.PdfImage) or page.get_rotation():
+        return None
+    across, skew, other_skew, down, x, y = parts[0].get_matrix().get()
+    wide, high = page.get_size()
+    if skew or other_skew or any(abs(off) > 1 for off in (x, y, across - wide, down - high)):
+        return None
+    return parts[0].get_bitmap().to_pil().convert("L")  # type: ignore[no-any-return]
+
+
+def _dot_for_dot(drawn: Image.Image, room: tuple[int, int]) -> bool:
+    """True where the dots are those of the paper, give or take what rounding and margins do."""
+    return all(-2 <= inside - dots <= 0.03 * inside for dots, inside in zip(drawn.size, room, strict=True))
 
 
 def from_picture(picture: bytes, width_mm: float, height_mm: float, dpi: int, fit: bool = False) -> Label:
@@ -147,9 +169,7 @@ def from_picture(picture: bytes, width_mm: float, height_mm: float, dpi: int, fi
     room = int(width_mm * dpi / 25.4), int(height_mm * dpi / 25.4)
     if _turned(opened.size, room):
         opened = opened.transpose(Image.Transpose.ROTATE_270)
-    # Dot for dot, where the dots are those of the paper, give or take what rounding and margins do.
-    spare = [inside - dots for dots, inside in zip(opened.size, room, strict=True)]
-    if all(-2 <= dots <= 0.03 * inside for dots, inside in zip(spare, room, strict=True)):
+    if _dot_for_dot(opened, room):
         return _on_paper(opened.point(_BURNT, "1"), width_mm, height_mm, dpi)
     own_dpi = opened.info.get("dpi", (0, 0))[0]
     if not fit:
@@ -213,7 +233,8 @@ def _scale(size_mm: tuple[float, ...], paper_mm: tuple[float, float], fit: bool)
 def _on_paper(drawn: Image.Image, width_mm: float, height_mm: float, dpi: int) -> Label:
     """In the middle of the paper, what hangs over cut off; only the inked part is sent."""
     label = Label.of_mm(width_mm, height_mm, dpi)
-    x, y = (label.width - drawn.width) // 2, (label.height - drawn.height) // 2
+    # A dot too many is cut off at the right or below, so that nothing moves.
+    x, y = int((label.width - drawn.width) / 2), int((label.height - drawn.height) / 2)
     whole = Image.new("1", (label.width, label.height))
     whole.paste(drawn, (x, y))
     box = whole.getbbox()
