@@ -575,8 +575,12 @@ def _raw_payload(label: bytes, kind: raw.Kind, printer: Printer) -> tuple[bytes,
         raise NotALabel() from error
 
 
+def _warehouse(session: Session) -> Warehouse:
+    return session.get_one(Warehouse, actor_of(session).warehouse_id)
+
+
 def _language(session: Session) -> str:
-    return session.get_one(Warehouse, actor_of(session).warehouse_id).label_language
+    return _warehouse(session).label_language
 
 
 def _local(warehouse: Warehouse, at: datetime) -> str:
@@ -657,13 +661,7 @@ def _same_for(session: Session, first: PrintJob, parcel: Parcel, printer: Printe
         return first.payload
     if first.source is not None:
         return _raw_payload(first.source, "pdf" if first.source_kind == "pdf" else "picture", printer)[0]
-    waybill = session.execute(
-        select(Waybill).where(
-            Waybill.warehouse_id == parcel.warehouse_id,
-            Waybill.parcel_id == parcel.id,
-            Waybill.state == WaybillState.LIVE,
-        )
-    ).scalar_one_or_none()
+    waybill = _live_waybill(session, parcel)
     if first.source_kind or waybill is None or first.once != f"waybill:{waybill.id}":
         # A carrier's own ZPL cannot be drawn anew.
         check_language(first, printer)
@@ -671,6 +669,16 @@ def _same_for(session: Session, first: PrintJob, parcel: Parcel, printer: Printe
     order, carrier = _order(session, parcel), session.get_one(Carrier, parcel.carrier_id)
     paper = _waybill_paper(session, parcel, order, waybill, carrier, _Said(), first.created_at)
     return languages.build(printer.language.value, _drawn(_waybill(paper, carrier), printer.dpi, first.title))
+
+
+def _live_waybill(session: Session, parcel: Parcel) -> Waybill | None:
+    return session.execute(
+        select(Waybill).where(
+            Waybill.warehouse_id == parcel.warehouse_id,
+            Waybill.parcel_id == parcel.id,
+            Waybill.state == WaybillState.LIVE,
+        )
+    ).scalar_one_or_none()
 
 
 def _order(session: Session, parcel: Parcel) -> Order:
