@@ -137,8 +137,12 @@ def _peer(papers: Sequence[layouts.Waybill], size: str, dpi: int) -> Figure | No
 
 
 def _held(figures: Sequence[Figure], labels: int) -> bool:
-    ours = [figure for figure in figures if figure.dpi == HOLD_DPI and figure.what == "ours, ZPL"]
-    return all(figure.cpu_s * 100 / labels < HOLD_S and figure.most_bytes <= HOLD_BYTES for figure in ours)
+    ours = [figure for figure in figures if figure.dpi == HOLD_DPI and figure.what.startswith("ours")]
+    # TSPL has no compression that all makes know: its bytes are told, and bounded by a test.
+    return all(
+        figure.cpu_s * 100 / labels < HOLD_S and (figure.what == "ours, TSPL" or figure.most_bytes <= HOLD_BYTES)
+        for figure in ours
+    )
 
 
 def _tell(figures: Sequence[Figure], labels: int, size: str, held: bool) -> None:
@@ -152,5 +156,5 @@ def _tell(figures: Sequence[Figure], labels: int, size: str, held: bool) -> None
         )
     if not any(figure.what.startswith("zebrafy") for figure in figures):
         print("No peer in this run: zebrafy is not installed (pip install zebrafy).")
-    bound = f"below {HOLD_S} s CPU for 100 and {HOLD_BYTES} bytes each, ZPL at {HOLD_DPI} dpi"
+    bound = f"below {HOLD_S} s CPU for 100 in each language at {HOLD_DPI} dpi, and {HOLD_BYTES} bytes each in ZPL"
     print(f"{'Held' if held else 'NOT HELD'}: {bound}.")
