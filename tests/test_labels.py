@@ -279,6 +279,29 @@ def test_a_packing_list_tells_what_is_in_the_parcel_in_the_shops_words(labelled:
     assert (job.copies, job.kind) == (1, "packing_list")
 
 
+def test_a_packing_list_is_not_taken_for_the_parcels_label(labelled: Floor) -> None:
+    [first] = jobs(labelled)
+    with labelled.database.transaction(labelled.actor()) as session:
+        order = session.execute(select(Order)).scalars().one()
+        labels.queue_packing_list(session, parcel(session), order, printer(session, "WB1"), "list")
+        newest = labels.job_of(session, parcel(session))
+        assert newest is not None
+        assert newest.id == first.id
+    assert again(labelled).reprint_of_id == first.id
+
+
+def test_a_list_without_end_is_refused_before_it_is_queued(labelled: Floor) -> None:
+    rows = [(f"TEST{number:09d}", "T") for number in range(19 * 500 + 1)]
+    with labelled.database.transaction(labelled.actor()) as session:
+        manifest = ship.manifest_for(session, session.get_one(Carrier, parcel(session).carrier_id))
+    with (
+        pytest.raises(labels.TooLongToPrint),
+        labelled.database.transaction(labelled.actor()) as session,
+    ):
+        labels.queue_manifest(session, manifest, rows, printer(session, "WB1"), "endless")
+    assert len(jobs(labelled)) == 1
+
+
 def test_lists_take_as_many_sheets_as_they_need_and_the_job_counts_them(labelled: Floor) -> None:
     lines = [layouts.PickLine(f"A-{n:02d}", f"SKU-{n}", "保温杯😀", "2") for n in range(25)]
     with labelled.database.transaction(labelled.actor()) as session:

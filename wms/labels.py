@@ -60,6 +60,9 @@ SIZES_MM = {
 KEEPS = {"waybill": timedelta(hours=8), "label": timedelta(hours=2)}
 """How long a job is worth printing: old jobs do not burst out after a paper change (R35)."""
 
+MOST_AT_ONCE = 500
+"""Pieces of paper in one job; the table allows no more."""
+
 WAITING = (PrintState.QUEUED, PrintState.WAITING)
 
 
@@ -274,6 +277,9 @@ def _queue(
     width_mm, height_mm = SIZES_MM[size]
     _fits(printer, width_mm, height_mm, exact=kind == "waybill")
     drawn = _drawn(draw, printer.dpi, title)
+    count = copies * (1 if isinstance(drawn, Label) else len(drawn))
+    if count > MOST_AT_ONCE:
+        raise TooLongToPrint(text=title)
     payload = languages.build(printer.language.value, drawn, copies)
     return _save(
         session,
@@ -283,7 +289,7 @@ def _queue(
         title=title,
         once=once,
         payload=payload,
-        copies=copies * (1 if isinstance(drawn, Label) else len(drawn)),
+        copies=count,
         width_mm=width_mm,
         height_mm=height_mm,
         station_id=station.id if station else None,
@@ -595,6 +601,7 @@ def job_of(session: Session, parcel: Parcel) -> PrintJob | None:
             PrintJob.warehouse_id == parcel.warehouse_id,
             PrintJob.document == "parcel",
             PrintJob.document_id == parcel.id,
+            PrintJob.kind == "waybill",
         )
         .order_by(PrintJob.id.desc())
         .limit(1)
@@ -612,6 +619,7 @@ def reprint(session: Session, parcel: Parcel, station: Station, reason: str) -> 
             PrintJob.warehouse_id == parcel.warehouse_id,
             PrintJob.document == "parcel",
             PrintJob.document_id == parcel.id,
+            PrintJob.kind == "waybill",
             PrintJob.reprint_of_id.is_(None),
         )
         .order_by(PrintJob.id)
