@@ -20,6 +20,8 @@ LEAST_CARTON_BAR_MM = 0.49
 LEAST_CARTON_HEIGHT_MM = 31.5
 _SLACK = 0.005
 
+_Box = tuple[int, int, int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -40,9 +42,11 @@ class _Drawn:
     label: Label
     data: str = ""
     ink: Image.Image = field(init=False)
+    box: _Box = field(init=False)
 
     def __post_init__(self) -> None:
         self.ink = preview.picture(self.label)
+        self.box = self.ink.getbbox() or (0, 0, 0, 0)
 
 
 def check(template: Template, dpi: int = 203, language: str = "zh", fields: Fields | None = None) -> list[Finding]:
@@ -115,9 +119,9 @@ def _alone(one: _Drawn) -> Iterator[Finding]:
             yield Finding(message, {"element": _named(text), "height": f"{text.height:g}", "least": least})
     if any(size < SMALLEST_DOTS - 2 for size in label.letters):
         yield Finding(N_("Element %(element)s: its letters are less than 20 dots high."), _facts(element))
-    box = one.ink.getbbox()
+    box = one.box
     edge = int(EDGE_MM * label.dpi / 25.4) - 1
-    if box and (box[0] < edge or box[1] < edge or box[2] > label.width - edge or box[3] > label.height - edge):
+    if box[2] and (box[0] < edge or box[1] < edge or box[2] > label.width - edge or box[3] > label.height - edge):
         message = N_("Element %(element)s stands less than 1 mm from the edge; paper moves that much in the printer.")
         yield Finding(message, _facts(element))
     for mark in label.marks:
@@ -151,7 +155,9 @@ def _clear_edges(one: _Drawn, others: list[_Drawn]) -> Iterator[Finding]:
             yield Finding(message, _facts(one.element))
         for other in others:
             # What lies on the code itself is told as lying over it.
-            if other is one or other.ink.crop(mark.box).getbbox() or not other.ink.crop(zone).getbbox():
+            if other is one or not _meet(zone, other.box):
+                continue
+            if other.ink.crop(mark.box).getbbox() or not other.ink.crop(zone).getbbox():
                 continue
             message = N_("Element %(element)s: %(other)s stands in the clear edge that a scanner needs.")
             yield Finding(message, _facts(one.element, other=_named(other.element)))
@@ -160,9 +166,21 @@ def _clear_edges(one: _Drawn, others: list[_Drawn]) -> Iterator[Finding]:
 def _overlaps(drawn: list[_Drawn]) -> Iterator[Finding]:
     for number, one in enumerate(drawn):
         for other in drawn[number + 1 :]:
-            if ImageChops.logical_and(one.ink, other.ink).getbbox():
+            both = _meet(one.box, other.box)
+            if both and ImageChops.logical_and(one.ink.crop(both), other.ink.crop(both)).getbbox():
                 message = N_("Elements %(element)s and %(other)s lie over one another.")
                 yield Finding(message, _facts(one.element, other=_named(other.element)))
+
+
+def _meet(one: _Box, other: _Box) -> _Box | None:
+    """What two rectangles share."""
+    left, top, right, bottom = (
+        max(one[0], other[0]),
+        max(one[1], other[1]),
+        min(one[2], other[2]),
+        min(one[3], other[3]),
+    )
+    return (left, top, right, bottom) if left < right and top < bottom else None
 
 
 def _texts(element: Element) -> list[Text]:
