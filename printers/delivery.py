@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from printers import status
 from printers.errors import PrinterOffline
+from printers.languages import Language
 from printers.transport import Transport, open_printer, reports
 
 CONNECT_S = 2.0
@@ -75,11 +76,13 @@ def deliver(
     answer_s: float = ANSWER_S,
     printing_s: float = PRINTING_S,
     settle_s: float = SETTLE_S,
+    language: Language = "zpl",
 ) -> Outcome:
     """Print a job of `copies` labels once. Times in seconds, lengths in dots. Never raises PrinterOffline.
 
     `answers` is False for a network printer known to have no way back; `trust` then takes "sent" for
-    "printed", and does so too where a printer answers but counts no labels.
+    "printed", and does so too where a printer answers but counts no labels. TSPL printers count none: there
+    the proof is that it was seen printing and then ready, and whatever breaks in between is asked about.
     """
     this = _Try(uri, copies, None, time.monotonic())
     try:
@@ -89,6 +92,8 @@ def deliver(
     with printer:
         if not (reports(uri) and answers):
             return _send_blind(this, printer, job, trust)
+        if language == "tspl":
+            return _send_tspl(this, printer, job, trust, answer_s, printing_s + PRINTING_EACH_S * (copies - 1))
         try:
             reason = _not_ready(printer, expect_length_dots, answer_s)
             if reason:
@@ -145,6 +150,36 @@ def _send_blind(this: _Try, printer: Transport, job: bytes, trust: bool) -> Outc
     if trust or not reports(this.uri):
         return this.ends(State.PRINTED)
     return this.ends(State.UNKNOWN, "no_answer")
+
+
+def _send_tspl(this: _Try, printer: Transport, job: bytes, trust: bool, answer_s: float, printing_s: float) -> Outcome:
+    try:
+        now = status.tspl_status(printer, answer_s)
+        reason = "no_answer" if now is None else now.fault or ("busy" if now.printing else "")
+        if reason:
+            return this.ends(State.WAITING, reason)
+        printer.send(job)
+    except PrinterOffline as error:
+        this.bytes_sent = printer.bytes_sent
+        return this.ends(State.UNKNOWN if this.bytes_sent else State.WAITING, error.reason)
+    this.bytes_sent = printer.bytes_sent
+    ends, printed = time.monotonic() + printing_s, False
+    try:
+        while True:
+            now = status.tspl_status(printer, answer_s)
+            if now is None:
+                return this.ends(State.UNKNOWN, "no_answer")
+            if now.fault:
+                # Whether it prints the label again once it is cured is a setting of the printer.
+                return this.ends(State.UNKNOWN, now.fault)
+            if not now.printing and (printed or trust):
+                return this.ends(State.PRINTED)
+            printed = printed or now.printing
+            if time.monotonic() >= ends:
+                return this.ends(State.UNKNOWN, "busy" if now.printing else "not_printed")
+            time.sleep(_POLL_S)
+    except PrinterOffline as error:
+        return this.ends(State.UNKNOWN, error.reason)
 
 
 def _not_ready(printer: Transport, expect_length_dots: int | None, answer_s: float) -> str:

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
+
+
+def N_(message: str) -> str:
+    """Mark a sentence for translation, which is done far above here."""
+    return message
 
 
 class PrinterError(Exception):
@@ -23,12 +29,42 @@ class PrinterOffline(PrinterError):
 
 
 class CannotPrint(PrinterError):
-    """Characters that the font or the bar code has no picture for."""
+    """Characters that the font or the bar code has no picture for, or data that no such code may hold."""
 
-    def __init__(self, characters: Iterable[str]) -> None:
+    def __init__(self, characters: Iterable[str], why: str = "") -> None:
         self.characters: tuple[str, ...] = tuple(dict.fromkeys(characters))
         named = ", ".join(f"{character!r} (U+{ord(character):04X})" for character in self.characters)
-        super().__init__(f"cannot print {named}", permanent=True)
+        super().__init__(f"cannot print {why or named}", permanent=True)
+
+
+class WrongCheckDigit(PrinterError):
+    """A number whose last digit does not prove the others."""
+
+    def __init__(self, number: str, read: str, right: str) -> None:
+        super().__init__(f"the check digit of {number} is {read}, it should be {right}", permanent=True)
+        self.number = number
+        self.right = right
+
+
+class TemplateError(PrinterError):
+    """A label template that cannot be used; the text names the file, the element and what to do."""
+
+    def __init__(self, template: str, element: str, what: str) -> None:
+        where = f"{template}, {element}" if element else template
+        super().__init__(f"{where}: {what}", permanent=True)
+
+
+class RefusedLabel(PrinterError):
+    """A label made elsewhere that must not go to the printer as it is.
+
+    `kind` is broken (no label, cut, empty), command (it speaks to the machine; `fact` is the command) or
+    size (it is not the paper's; `fact` is its own size in mm).
+    """
+
+    def __init__(self, why: str, kind: Literal["broken", "command", "size"] = "broken", fact: str = "") -> None:
+        super().__init__(why, permanent=True)
+        self.kind = kind
+        self.fact = fact
 
 
 class DoesNotFit(PrinterError):

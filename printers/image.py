@@ -1,20 +1,17 @@
-"""Text that printer fonts lack, Chinese first of all, as 1-bit pictures and as ^GF fields."""
+"""Text as 1-bit pictures, Chinese first of all: every output takes the same dots from here."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import importlib.util
 import re
 import threading
 import unicodedata
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageFont
 
 from printers.errors import CannotPrint, PrinterError
 
@@ -45,27 +42,45 @@ class _Tile:
     picture: Image.Image | None
     left: int
     top: int
-    advance: int
+
+
+class _Scale:
+    """How wide each character of one weight is, in thousandths of the size.
+
+    Sizes are tried out with this, before any face is opened and anything is drawn.
+    """
+
+    def __init__(self, bold: bool) -> None:
+        self.font = _open_font(1000, bold)
+        self.ascent, self.descent = self.font.getmetrics()
+        self.advances: dict[str, int] = {}
+
+    def width(self, text: str, size: int) -> int:
+        """Dots of one line: each character takes whole dots."""
+        known = self.advances
+        total = 0
+        for character in text:
+            advance = known.get(character)
+            if advance is None:
+                with _lock:
+                    advance = known[character] = round(self.font.getlength(character))
+            total += (advance * size + 500) // 1000
+        return total
 
 
 class _Face:
     """One font at one size and weight, with each character it drew so far."""
 
     def __init__(self, size: int, bold: bool) -> None:
-        self.font = _open_font(size)
-        try:
-            # The default instance of the variable font is Thin, which does not survive a thermal head.
-            self.font.set_variation_by_axes([_WEIGHTS[bold]])
-        except OSError:
-            pass  # A font without weights: bold looks as regular.
-        self.ascent, self.descent = self.font.getmetrics()
+        self.font = _open_font(size, bold)
         # Nothing is assigned at U+FFFF, so this is what the font draws for "I have no such character".
-        self.nothing = self._ink("\uffff")
+        self.nothing = self._ink("\uffff")[:2]
         self.tiles: dict[str, _Tile | None] = {}
 
-    def _ink(self, character: str) -> tuple[tuple[int, int], bytes]:
-        mask = self.font.getmask(character)
-        return mask.size, bytes(mask)
+    def _ink(self, character: str) -> tuple[tuple[int, int], bytes, tuple[int, int]]:
+        """Size, grey dots, and where they lie from the pen on its base line."""
+        mask, offset = self.font.getmask2(character, "L", anchor="ls")
+        return mask.size, bytes(mask), offset
 
     def tile(self, character: str) -> _Tile | None:
         """The picture of one character, or None where the font has none."""
@@ -79,19 +94,15 @@ class _Face:
                 return made
 
     def _draw(self, character: str) -> _Tile | None:
-        advance = round(self.font.getlength(character))
         if character.isspace():
-            return _Tile(None, 0, 0, advance)
+            return _Tile(None, 0, 0)
         try:
-            ink = self._ink(character)
+            size, grey, (left, top) = self._ink(character)
         except UnicodeEncodeError:  # half a surrogate pair
             return None
-        if ink == self.nothing or not any(ink[1]):
+        if (size, grey) == self.nothing or not any(grey):
             return None
-        left, top, right, bottom = (int(edge) for edge in self.font.getbbox(character, anchor="ls"))
-        grey = Image.new("L", (right - left, bottom - top))
-        ImageDraw.Draw(grey).text((-left, -top), character, fill=255, font=self.font, anchor="ls")
-        return _Tile(grey.point(_BURNT, "1"), left, top, advance)
+        return _Tile(Image.frombytes("L", size, grey).point(_BURNT, "1"), left, top)
 
 
 _BURNT = [255 if grey >= THRESHOLD else 0 for grey in range(256)]
@@ -99,9 +110,14 @@ _BURNT = [255 if grey >= THRESHOLD else 0 for grey in range(256)]
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A drawn text. Set bits of `image` are ink; `top` is where its first row lies below the text's top."""
+    """A drawn text, trimmed to its ink. Set bits of `image` are ink.
+
+    `left` and `top` say where the picture lies from the place that the text was written at: its left edge,
+    and the top of its first line of Han characters.
+    """
 
     image: Image.Image
+    left: int
     top: int
     lines: tuple[str, ...]
     cut: bool
@@ -115,7 +131,9 @@ def set_font(path: str | Path | None) -> None:
         raise PrinterError(f"no font file at {wanted}", permanent=True)
     with _lock:
         _font_path = wanted
+        paint.cache_clear()
         _face.cache_clear()
+        _scale.cache_clear()
         _font_file.cache_clear()
 
 
@@ -141,9 +159,8 @@ def printable(text: str) -> tuple[str, list[str]]:
 
 
 def text_width(text: str, size: int, bold: bool = False) -> int:
-    """Width in dots of one line. Raises CannotPrint."""
-    face = _face(size, bold)
-    return sum(tile.advance for tile in _tiles(face, text))
+    """Width in dots of one line."""
+    return _scale(bold).width(text, size)
 
 
 def wrap(text: str, size: int, bold: bool, width: int | None, lines: int) -> tuple[list[str], bool]:
@@ -179,40 +196,36 @@ def break_lines(
 def draw(
     text: str, size: int, bold: bool = False, width: int | None = None, lines: int = 1, align: str = "left"
 ) -> Picture:
-    """Draw the text into a picture trimmed to its ink. Sizes in dots. Raises CannotPrint."""
+    """Draw the text, wrapped into `width` dots and so many lines. Sizes in dots. Raises CannotPrint."""
     rows, cut = wrap(text, size, bold, width, lines)
-    whole = _paint(rows, size, bold, width, align)
-    # The picture starts one ascent above the first base line, a good deal above the Han square.
-    above = _face(size, bold).ascent - round(size * 0.88)
+    return paint(tuple(rows), size, bold, width, align, cut)
+
+
+# Carrier, sender and the fixed words are the same on label after label.
+@lru_cache(maxsize=500)
+def paint(rows: tuple[str, ...], size: int, bold: bool, width: int | None, align: str, cut: bool = False) -> Picture:
+    """Draw lines that are broken already; nobody may draw into what comes back. Raises CannotPrint."""
+    face, scale = _face(size, bold), _scale(bold)
+    drawn = [_tiles(face, row) for row in rows]
+    widths = [scale.width(row, size) for row in rows]
+    room = width if width is not None else max(widths, default=0)
+    ascent, descent = (-(-part * size // 1000) for part in (scale.ascent, scale.descent))
+    pitch = round(size * LINE_PITCH)
+    # A little more on each side: some letters reach out of their own width.
+    whole = Image.new("1", (room + 2 * size, ascent + descent + pitch * (len(rows) - 1)))
+    for number, (row, tiles, used) in enumerate(zip(rows, drawn, widths, strict=True)):
+        x = size + {"left": 0, "center": (room - used) // 2, "right": room - used}[align]
+        base = ascent + pitch * number
+        for character, tile in zip(row, tiles, strict=True):
+            if tile.picture is not None:
+                whole.paste(1, (x + tile.left, base + tile.top), tile.picture)
+            x += scale.width(character, size)
     box = whole.getbbox()
     if box is None:
-        return Picture(Image.new("1", (1, 1)), 0, tuple(rows), cut)
-    # The left edge stays, so that fields under one another line up.
-    edges = (0, box[1], box[2], box[3])
-    return Picture(whole.crop(edges), box[1] - above, tuple(rows), cut)
-
-
-def render(
-    text: str, size: int, bold: bool = False, width: int | None = None, lines: int = 1, align: str = "left"
-) -> Image.Image:
-    """The text as a mode "1" picture with full line height; set bits are ink. Raises CannotPrint."""
-    rows, _ = wrap(text, size, bold, width, lines)
-    return _paint(rows, size, bold, width, align)
-
-
-def graphic_field(image: Image.Image, encoding: str = "z64") -> bytes:
-    """`^GFA` … for a mode "1" picture whose set bits are ink; `z64`, or `hex` for old firmware."""
-    image = image.convert("1")
-    bits = image.tobytes()
-    row_bytes = (image.width + 7) // 8
-    body = binascii.hexlify(bits).upper() if encoding == "hex" else z64(bits)
-    return b"^GFA,%d,%d,%d,%s" % (len(bits), len(bits), row_bytes, body)
-
-
-def z64(bits: bytes) -> bytes:
-    """Zebra's compressed form. The check sum must be right: a real printer prints nothing otherwise."""
-    packed = base64.b64encode(zlib.compress(bits, 6))
-    return b":Z64:%s:%04X" % (packed, binascii.crc_hqx(packed, 0))
+        return Picture(Image.new("1", (1, 1)), 0, 0, rows, cut)
+    # The whole begins one ascent above the first base line, a good deal above the Han square.
+    above = ascent - round(size * 0.88)
+    return Picture(whole.crop(box), box[0] - size, box[1] - above, rows, cut)
 
 
 def _cleaned(text: str) -> Iterator[str]:
@@ -268,32 +281,28 @@ def _broken(text: str, measure: Measure, width: int) -> Iterator[tuple[str, int]
         yield line.rstrip(), start
 
 
-def _paint(rows: list[str], size: int, bold: bool, width: int | None, align: str) -> Image.Image:
-    face = _face(size, bold)
-    drawn = [_tiles(face, row) for row in rows]
-    widths = [sum(tile.advance for tile in tiles) for tiles in drawn]
-    room = width if width is not None else max(widths, default=1)
-    pitch = round(size * LINE_PITCH)
-    image = Image.new("1", (max(1, room), face.ascent + face.descent + pitch * (len(rows) - 1)))
-    for number, (tiles, used) in enumerate(zip(drawn, widths, strict=True)):
-        x = {"left": 0, "center": (room - used) // 2, "right": room - used}[align]
-        base = face.ascent + pitch * number
-        for tile in tiles:
-            if tile.picture is not None:
-                image.paste(1, (x + tile.left, base + tile.top), tile.picture)
-            x += tile.advance
-    return image
-
-
-@cache
+# A label has some ten sizes; those that texts were shrunk to go again.
+@lru_cache(maxsize=64)
 def _face(size: int, bold: bool) -> _Face:
     with _lock:
         return _Face(size, bold)
 
 
-def _open_font(size: int) -> ImageFont.FreeTypeFont:
+@cache
+def _scale(bold: bool) -> _Scale:
+    with _lock:
+        return _Scale(bold)
+
+
+def _open_font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
     path, index = _font_file()
-    return ImageFont.truetype(path, size, index=index, layout_engine=ImageFont.Layout.BASIC)
+    font = ImageFont.truetype(path, size, index=index, layout_engine=ImageFont.Layout.BASIC)
+    try:
+        # The default instance of the variable font is Thin, which does not survive a thermal head.
+        font.set_variation_by_axes([_WEIGHTS[bold]])
+    except OSError:
+        pass  # A font without weights: bold looks as regular.
+    return font
 
 
 @cache

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from printers.transport import Transport
 
+# TSPL's own question, answered at once by one byte (TSPL/TSPL2 Programming Manual, status polling).
+TSPL_STATUS = b"\x1b!?"
+_TSPL_BITS = {0x01: "head_open", 0x02: "jam", 0x04: "paper_out", 0x08: "ribbon_out", 0x10: "paused", 0x80: "fault"}
+_TSPL_PRINTING = 0x20
 ODOMETER = b'! U1 getvar "odometer.total_label_count"\r\n'
 _FRAME = re.compile(rb"\x02([^\x02\x03]*)\x03")
 _QUOTED = re.compile(rb'"([^"]*)"')
@@ -62,6 +66,22 @@ class Status:
         return not (self.formats_waiting or self.labels_remaining or self.partial_format or self.buffer_full)
 
 
+@dataclass(frozen=True, slots=True)
+class TsplStatus:
+    """The answer to TSPL's status question: why nothing comes out, if so, and whether it prints now."""
+
+    fault: str
+    printing: bool
+
+
+def parse_tspl_status(answer: bytes) -> TsplStatus | None:
+    """Read the one byte; None when it is anything else."""
+    if len(answer) != 1 or answer[0] & ~(sum(_TSPL_BITS) | _TSPL_PRINTING):
+        return None
+    fault = next((word for bit, word in _TSPL_BITS.items() if answer[0] & bit), "")
+    return TsplStatus(fault, bool(answer[0] & _TSPL_PRINTING))
+
+
 def parse_host_status(answer: bytes) -> Status | None:
     """Read the three lines of ~HS; None when they are not all there and sound."""
     frames = _FRAME.findall(answer)
@@ -110,6 +130,11 @@ def parse_odometer(answer: bytes) -> int | None:
 def host_status(printer: Transport, timeout_s: float) -> Status | None:
     """Ask ~HS. None when nothing sound came back in time. Raises PrinterOffline when the line is cut."""
     return parse_host_status(printer.ask(b"~HS", lambda answer: len(_FRAME.findall(answer)) >= 3, timeout_s))
+
+
+def tspl_status(printer: Transport, timeout_s: float) -> TsplStatus | None:
+    """Ask a TSPL printer how it is. None when nothing sound came back in time. Raises PrinterOffline."""
+    return parse_tspl_status(printer.ask(TSPL_STATUS, lambda answer: len(answer) >= 1, timeout_s))
 
 
 def errors(printer: Transport, timeout_s: float) -> frozenset[str] | None:

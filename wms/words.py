@@ -17,6 +17,7 @@ TRANSLATIONS = Path(__file__).parent / "translations"
 KEYWORDS = {"_": None, "N_": None, "term": None, "gettext": None, "ngettext": (1, 2), "plural": (1, 2)}
 PLACES = (
     (ROOT / "wms", [("**.py", "python")]),
+    (ROOT / "printers", [("**.py", "python")]),
     (assets.TEMPLATES, [("**.html", "jinja2")]),
 )
 

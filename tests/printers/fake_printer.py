@@ -1,4 +1,4 @@
-"""A label printer on 127.0.0.1 that answers as Zebra's guide says, and fails as real ones do."""
+"""A label printer on 127.0.0.1 that answers as Zebra's guide (or TSC's manual) says, and fails as real ones do."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
+from tests.printers.tspl_interpreter import whole_commands
+
 _FORMAT = re.compile(rb"\^XA.*?\^XZ\s*", re.DOTALL)
 _COPIES = re.compile(rb"\^PQ(\d+)")
 _QUESTION = re.compile(rb"~HS|~HQES|~HI|~JA|! U1 getvar \"([^\"]*)\"\r?\n")
+_TSPL_QUESTION = re.compile(rb"\x1b!\?()")
 
 
 class Mode(StrEnum):
@@ -51,7 +54,9 @@ class _Waiting:
 class FakePrinter:
     """Use it with `with`. `labels` is what came out, one entry for each piece of paper."""
 
-    def __init__(self, mode: Mode | str = Mode.OK, label_length_dots: int = 1199) -> None:
+    def __init__(self, mode: Mode | str = Mode.OK, label_length_dots: int = 1199, tspl: bool = False) -> None:
+        self.tspl = tspl
+        self._printing = 0  # how many times more it says that it is printing
         self.received = b""
         self.jobs: list[bytes] = []
         self.labels: list[bytes] = []
@@ -183,7 +188,7 @@ class FakePrinter:
             while got := line.recv(4096):
                 buffer += got
                 while True:
-                    question, place = _next_question(buffer)
+                    question, place = _next_question(buffer, self.tspl)
                     text = buffer[:place]
                     if text:
                         job += text
@@ -230,6 +235,8 @@ class FakePrinter:
 
     def _take_formats(self, text: bytes) -> bytes:
         """Take whole formats out of what came so far, and give back the rest."""
+        if self.tspl:
+            return self._take_tspl(text)
         taken = False
         while match := _FORMAT.search(text):
             label = match.group()
@@ -250,10 +257,30 @@ class FakePrinter:
             self._print_waiting()
         return text
 
+    def _take_tspl(self, text: bytes) -> bytes:
+        """Take everything up to the last PRINT that is there whole."""
+        whole, rest = whole_commands(text)
+        kept: list[bytes] = []
+        for command in whole:
+            kept.append(command)
+            if not command.startswith(b"PRINT "):
+                continue
+            with self._changed:
+                self.jobs.append(b"".join(kept))
+                self._waiting.append(_Waiting(b"".join(kept), int(command.rsplit(b",", 1)[1])))
+                self._changed.notify_all()
+            kept = []
+            if self._mode is Mode.PAPER_OUT_DURING:
+                self.mode = Mode.PAPER_OUT
+            self._print_waiting()
+        return b"".join(kept) + rest
+
     def _print_waiting(self) -> None:
         with self._changed:
             if self._mode in _FAULTS:
                 return
+            if self._waiting:
+                self._printing = 2
             while self._waiting:
                 waiting = self._waiting.pop(0)
                 self.labels.extend([waiting.label] * waiting.copies)
@@ -277,6 +304,9 @@ class FakePrinter:
             return
         if mode is Mode.SLOW:
             time.sleep(self.slow_s)
+        if self.tspl:
+            line.sendall(bytes((self._tspl_status(),)))
+            return
         with self._changed:
             answer = {
                 b"~HS": self._host_status,
@@ -286,6 +316,13 @@ class FakePrinter:
         # In two pieces: nobody may count on one packet.
         line.sendall(answer[:7])
         line.sendall(answer[7:])
+
+    def _tspl_status(self) -> int:
+        with self._changed:
+            fault = {Mode.PAPER_OUT: 4, Mode.HEAD_OPEN: 1, Mode.RIBBON_OUT: 8, Mode.PAUSED: 0x10}.get(self._mode, 0)
+            printing = 0x20 if self._printing and not fault else 0
+            self._printing = max(0, self._printing - 1)
+            return fault | printing
 
     def _host_status(self) -> bytes:
         mode, waiting = self._mode, len(self._waiting)
@@ -319,11 +356,15 @@ class FakePrinter:
         return b'"?"'
 
 
-def _next_question(buffer: bytes) -> tuple[re.Match[bytes] | None, int]:
+def _next_question(buffer: bytes, tspl: bool) -> tuple[re.Match[bytes] | None, int]:
     """The next question in the buffer, and how many bytes before it belong to jobs."""
-    question = _QUESTION.search(buffer)
+    question = (_TSPL_QUESTION if tspl else _QUESTION).search(buffer)
     if question is not None:
         return question, question.start()
+    if tspl:
+        # Dots may end like the beginning of a question; the rest of it comes with the next packet.
+        cut = next((part for part in (b"\x1b!", b"\x1b") if buffer.endswith(part)), b"")
+        return None, len(buffer) - len(cut)
     # A question may be cut in two by the network.
     for start in (buffer.rfind(b"! U1"), buffer.rfind(b"~"), buffer.rfind(b"!")):
         if start >= 0 and len(buffer) - start < 60 and b"\n" not in buffer[start:]:

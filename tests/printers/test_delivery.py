@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
+from printers import zpl
 from printers.delivery import Outcome, State, check_later, deliver
 from printers.errors import PrinterError
+from printers.label import Label
 from printers.layouts import location_label
 from printers.transport import memory
-from printers.zpl import Label
 from tests.printers.fake_printer import FakePrinter, Mode
 
-JOB = Label((799, 1199)).text(20, 20, "收 张* " + "望京街道阜通东大街" * 8, 60, width=700, lines=10).build()
+JOB = zpl.build(Label((799, 1199)).text(20, 20, "收 张* " + "望京街道阜通东大街" * 8, 60, width=700, lines=10))
 QUICK: dict[str, Any] = {"connect_s": 0.5, "answer_s": 0.4, "settle_s": 0.05}
 SEND: dict[str, Any] = {**QUICK, "printing_s": 3.0}
 
@@ -36,7 +37,7 @@ def test_a_sound_printer_prints_once_and_the_odometer_proves_it(printer: FakePri
 
 
 def test_copies_are_counted(printer: FakePrinter):
-    job = Label((400, 200)).text(10, 10, "tote").build(copies=3)
+    job = zpl.build(Label((400, 200)).text(10, 10, "tote"), copies=3)
     end = deliver(printer.uri, job, 3, **SEND)
     assert (end.state, end.after) == (State.PRINTED, 1003)
     assert len(printer.labels) == 3
@@ -181,7 +182,7 @@ def test_some_of_the_copies_is_a_question_for_a_person(printer: FakePrinter):
 
 @pytest.mark.parametrize("mode", [mode for mode in Mode if mode not in (Mode.SILENT, Mode.GARBAGE)])
 def test_twenty_jobs_through_a_failing_printer_come_out_twenty_times_in_order(mode: Mode):
-    jobs = [location_label(f"L-{number:02}", "") for number in range(20)]
+    jobs = [zpl.build(location_label(f"L-{number:02}", "")) for number in range(20)]
     with FakePrinter() as printer:
         printer.reset_bytes, printer.slow_s = 100, 0.02
         for number, job in enumerate(jobs):

@@ -21,13 +21,14 @@ from printers.errors import PrinterError
 from wms import journal
 from wms.clock import now
 from wms.db import Actor, Database
-from wms.models import PrintAttempt, Printer, PrintJob, PrintState
+from wms.models import PrintAttempt, Printer, PrinterLanguage, PrintJob, PrintState
 
 LEASE = timedelta(seconds=90)
 RETRY = {"offline": timedelta(seconds=5)}
 SOON = timedelta(seconds=3)
 LOST_LEASE_REASON = "interrupted"
 BAD_ADDRESS = "bad_address"
+OTHER_LANGUAGE = "other_language"
 OPEN = (PrintState.QUEUED, PrintState.WAITING, PrintState.SENDING, PrintState.HELD)
 
 log = logging.getLogger("wms.print_queue")
@@ -42,6 +43,7 @@ class Work:
     printer_id: int
     uri: str
     answers: bool
+    language: PrinterLanguage
     payload: bytes
     sha256: str
     copies: int
@@ -128,12 +130,17 @@ def claim(database: Database, warehouse_id: int, printer_id: int) -> Work | None
                 continue
             if job.next_at > at:
                 return None
+            # The printer was set to another language, or the job was moved: its bytes would come out as waste.
+            if job.state is not PrintState.HELD and job.language is not printer.language:
+                _set(job, PrintState.FAILED, OTHER_LANGUAGE)
+                continue
             work = Work(
                 warehouse_id,
                 job.id,
                 printer_id,
                 printer.uri,
                 printer.answers,
+                job.language,
                 job.payload,
                 job.sha256,
                 job.copies,
@@ -158,7 +165,12 @@ def carry_out(work: Work) -> Outcome:
         if work.state is PrintState.HELD:
             return check_later(work.uri, work.base_odometer, work.copies)
         return deliver(
-            work.uri, work.payload, copies=work.copies, answers=work.answers, expect_length_dots=work.height_dots
+            work.uri,
+            work.payload,
+            copies=work.copies,
+            answers=work.answers,
+            expect_length_dots=work.height_dots,
+            language=work.language.value,
         )
     except PrinterError as error:
         return Outcome(State.WAITING if not error.permanent else State.UNKNOWN, BAD_ADDRESS)

@@ -11,6 +11,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 from wms.models.base import Base, InWarehouse, state_column, within
 
 
+class PrinterLanguage(enum.StrEnum):
+    """What a printer understands; a job built for one is waste paper on a printer of the other."""
+
+    ZPL = "zpl"
+    TSPL = "tspl"
+
+
 class Printer(InWarehouse, Base):
     """An address (tcp://host:9100, file:///folder, memory://name), the media loaded (mm) and its dots per inch."""
 
@@ -19,6 +26,7 @@ class Printer(InWarehouse, Base):
     code: Mapped[str] = mapped_column(String(32))
     name: Mapped[str] = mapped_column(String(80))
     uri: Mapped[str] = mapped_column(String(200))
+    language: Mapped[PrinterLanguage] = state_column(PrinterLanguage, default=PrinterLanguage.ZPL, server_default="zpl")
     dpi: Mapped[int] = mapped_column(Integer, default=203)
     width_mm: Mapped[int] = mapped_column(Integer, default=100)
     height_mm: Mapped[int] = mapped_column(Integer, default=150)
@@ -57,7 +65,11 @@ class PrintState(enum.StrEnum):
 
 
 class PrintJob(InWarehouse, Base):
-    """One document, its bytes kept (R33: a reprint is the same bytes). ``once`` makes a second queueing harmless."""
+    """One document, its bytes kept (R33: a reprint is the same bytes). ``once`` makes a second queueing harmless.
+
+    ``copies`` is how many pieces of paper come out. ``source`` is the label as somebody else made it, where
+    the payload was drawn from a PDF or a picture. ``not_drawn`` are the characters that stand as "?" on it.
+    """
 
     __tablename__ = "print_job"
     __table_args__ = (
@@ -74,7 +86,11 @@ class PrintJob(InWarehouse, Base):
     document_id: Mapped[int]
     title: Mapped[str] = mapped_column(String(120), default="")
     once: Mapped[str] = mapped_column(String(96))
+    language: Mapped[PrinterLanguage] = state_column(PrinterLanguage, default=PrinterLanguage.ZPL, server_default="zpl")
     payload: Mapped[bytes] = mapped_column(LargeBinary)
+    source: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    source_kind: Mapped[str] = mapped_column(String(8), default="", server_default="")
+    not_drawn: Mapped[str] = mapped_column(String(120), default="", server_default="")
     sha256: Mapped[str] = mapped_column(String(64))
     copies: Mapped[int] = mapped_column(Integer, default=1)
     width_mm: Mapped[int] = mapped_column(Integer)
