@@ -82,6 +82,27 @@ def test_a_job_moves_only_to_a_printer_whose_labels_hold_it(floor: Floor) -> Non
     assert "203 dpi" in hand.said
 
 
+def test_a_job_never_moves_to_a_printer_of_another_language(floor: Floor) -> None:
+    """An admin says that the printer speaks TSPL: from then on it gets no ZPL, not even by hand (R35)."""
+    one = job(floor, PrintState.WAITING)
+    admin = floor.hand("admin")
+    with floor.database.reading() as session:
+        other = session.get_one(Printer, (floor.warehouse_id, printer(floor, "WB1")))
+    told = {"code": "WB1", "name": "Waybills", "uri": "tcp://192.168.1.20:9100", "answers": "1"}
+    told |= {"dpi": "203", "width_mm": "100", "height_mm": "150"}
+    admin.act(f"/desk/printing/printers/{other.id}/save", language="epl", **told)
+    assert "epl is no printer language" in admin.said
+    admin.act(f"/desk/printing/printers/{other.id}/save", language="tspl", **told)
+    assert admin.status == 200, admin.text()
+    hand = floor.hand("supervisor")
+    hand.act(f"/desk/printing/jobs/{one}", act="move", printer=str(other.id))
+    assert hand.status == 422
+    assert "TSPL" in hand.said
+    assert state(floor, one) is PrintState.WAITING
+    admin.get(f"/desk/printing/printers/{other.id}")
+    assert '<option value="tspl" selected>' in admin.page
+
+
 @pytest.mark.parametrize(
     "uri",
     [

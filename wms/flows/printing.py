@@ -15,7 +15,7 @@ from wms.clock import now
 from wms.db import actor_of
 from wms.errors import N_, ChangedMeanwhile, NotFound, Refusal, term
 from wms.journal import advance
-from wms.models import Parcel, ParcelState, Printer, PrintJob, PrintState, Station, new_id
+from wms.models import Parcel, ParcelState, Printer, PrinterLanguage, PrintJob, PrintState, Station, new_id
 
 S = PrintState
 STEPS = {
@@ -85,6 +85,10 @@ class OutsideNetworks(Refusal):
     )
 
 
+class BadLanguage(Refusal):
+    message = N_("%(entered)s is no printer language. Choose ZPL or TSPL.")
+
+
 class BadMedia(Refusal):
     message = N_("Width and height of the labels are whole millimetres from 20 to 300; dots per inch 203, 300 or 600.")
 
@@ -137,11 +141,12 @@ def cancel(session: Session, warehouse_id: int, job_id: int) -> PrintJob:
 
 
 def move(session: Session, warehouse_id: int, job_id: int, printer_id: int) -> PrintJob:
-    """Send a job to another printer of the same media and dots: the bytes were drawn for them."""
+    """Send a job to another printer of the same language, media and dots: the bytes were drawn for them."""
     job = _job(session, warehouse_id, job_id)
     _require(job, MAY_MOVE)
     printer = printer_of(session, warehouse_id, printer_id)
     before = printer_of(session, warehouse_id, job.printer_id)
+    labels.check_language(job, printer)
     if printer.dpi != job.dpi:
         raise OtherDpi(needed=job.dpi, printer=printer.name, loaded=printer.dpi)
     same = (printer.width_mm, printer.height_mm) == (job.width_mm, job.height_mm)
@@ -290,20 +295,24 @@ def save_printer(
     width_mm: int,
     height_mm: int,
     answers: bool = True,
+    language: str = PrinterLanguage.ZPL,
 ) -> Printer:
-    """Add a printer, or change one. ``uri`` must have passed ``check_address``. Media in mm."""
+    """Add a printer, or change one. ``uri`` must have passed ``check_address``. Media in mm; language zpl or tspl."""
     warehouse_id = actor_of(session).warehouse_id
     code = code.strip().upper()
     if not _CODE.match(code):
         raise BadCode(entered=code[:40] or "—")
     if dpi not in DPIS or not (20 <= width_mm <= 300 and 20 <= height_mm <= 300):
         raise BadMedia()
+    if language not in list(PrinterLanguage):
+        raise BadLanguage(entered=language[:40] or "—")
+    speaks = PrinterLanguage(language)
     same_code = session.execute(
         select(Printer.id).where(Printer.warehouse_id == warehouse_id, Printer.code == code)
     ).scalar_one_or_none()
     if same_code is not None and same_code != printer_id:
         raise CodeTaken(code=code)
-    told = f"{uri} {dpi} dpi {width_mm}×{height_mm} mm"
+    told = f"{uri} {speaks} {dpi} dpi {width_mm}×{height_mm} mm"
     if printer_id is None:
         printer = Printer(
             warehouse_id=warehouse_id,
@@ -315,17 +324,19 @@ def save_printer(
             width_mm=width_mm,
             height_mm=height_mm,
             answers=answers,
+            language=speaks,
         )
         session.add(printer)
         session.flush()
         journal.note(session, printer, "added", "", told)
         return printer
     printer = printer_of(session, warehouse_id, printer_id)
-    before = f"{printer.uri} {printer.dpi} dpi {printer.width_mm}×{printer.height_mm} mm"
+    before = f"{printer.uri} {printer.language} {printer.dpi} dpi {printer.width_mm}×{printer.height_mm} mm"
     if before != told:
         printer.state = "unknown"
     printer.code, printer.name, printer.uri = code, name.strip()[:80] or code, uri
     printer.dpi, printer.width_mm, printer.height_mm, printer.answers = dpi, width_mm, height_mm, answers
+    printer.language = speaks
     session.flush()
     journal.note(session, printer, "changed", before, told)
     return printer

@@ -164,6 +164,7 @@ def _save_printer(session: Session, printer_id: int) -> Message | None:
         width_mm=_number("width_mm") or 0,
         height_mm=_number("height_mm") or 0,
         answers=request.form.get("answers") == "1",
+        language=request.form.get("language", "zpl"),
     )
     return go("/desk/printing")
 
