@@ -1,7 +1,7 @@
 """One label as dots: what is drawn where. ZPL, TSPL and the preview are all made of this, dot for dot.
 
 Text, QR codes and Data Matrix are pictures and bars are filled rectangles, because a printer's own fonts
-and symbols differ from make to make (docs/decisions/0020).
+and symbols differ from make to make (docs/decisions/0014).
 """
 
 from __future__ import annotations
