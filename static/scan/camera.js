@@ -100,11 +100,8 @@
 
   // What this step waits for, if the screen knows it.
   function expected(form) {
-    try {
-      return new Set(JSON.parse(form.dataset.expects || "[]").map((code) => same(String(code))));
-    } catch {
-      return new Set();
-    }
+    const codes = [...JSON.parse(form.dataset.expects || "[]"), ...wms.carried.expects(form)];
+    return new Set(codes.map((code) => same(String(code))));
   }
 
   const formatsOf = (form) => (form.dataset.formats || "").split(",").map((name) => name.trim()).filter(Boolean);

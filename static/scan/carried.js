@@ -95,6 +95,12 @@
     if (task && task.at && path === `/pick/${task.task}/scan`) fields.set("at", task.at);
   }
 
+  // What the camera may take without asking, though more codes are in view: the item that is picked here.
+  function expects(form) {
+    const line = task && task.at && wms.actionOf(form).pathname === `/pick/${task.task}/scan` ? next() : null;
+    return line ? [...Object.keys(line.codes), `I-${line.sku}`] : [];
+  }
+
   async function added(entry) {
     if (!loaded && operator) await wms.carried.ready;
     if (!outbox.list().includes(entry)) return;
@@ -334,7 +340,7 @@
 
   document.addEventListener("wms:answer", follow);
   document.addEventListener("htmx:after:swap", follow);
-  wms.carried = { ready: null, added, confirmed, sign, unanswered, forget, task: () => task };
+  wms.carried = { ready: null, added, confirmed, expects, sign, unanswered, forget, task: () => task };
   wms.carried.ready = load().catch(() => { loaded = true; }); // then the phone carries nothing, no more
 
   // Signed out: what was carried is nobody's any more; what waits in the outbox stays for its owner.
