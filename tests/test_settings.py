@@ -37,9 +37,11 @@ def test_what_is_said_is_taken(tmp_path: Path) -> None:
         IDLE_MINUTES="5",
         WEIGHT_CODES="22iiiiiwwwwwc, 0223IIIVNNNNC",
         WAYBILL_PATTERNS="JD=JDK[0-9]{12}  XY=XY=[0-9]+",
+        DECODE_BUDGET_MS="400",
     )
     assert (settings.http_port, settings.tls, settings.threads, settings.idle_minutes) == (9000, "off", 8, 5)
     assert (settings.debug, settings.behind_tls, settings.secret_key) == (True, True, "s" * 40)
+    assert settings.decode_budget_ms == 400
     assert settings.public_hosts == ("a.example", "b.example")
     assert settings.weight_codes == ("22IIIIIWWWWWC", "0223IIIVNNNNC")
     assert settings.waybill_patterns == (("JD", "JDK[0-9]{12}"), ("XY", "XY=[0-9]+"))
@@ -70,6 +72,8 @@ def test_what_is_said_is_taken(tmp_path: Path) -> None:
         ("SHIFT_HOURS", "100"),
         ("CLAIM_IDLE_MINUTES", "soon"),
         ("KEEP_SCANS_DAYS", "6"),
+        ("DECODE_BUDGET_MS", "0"),
+        ("DECODE_BUDGET_MS", "forever"),
         ("PRINTER_NETWORKS", "10.0.0.0/99"),
         ("PRINTER_NETWORKS", "printers"),
         ("PRINTER_NETWORKS", "10.0.0.0/8,warehouse"),

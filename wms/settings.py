@@ -57,6 +57,8 @@ class Settings:
     then I item, W weight in grams, N count, P price, V inner check digit, C check digit. Such as 22IIIIIWWWWWC."""
     waybill_patterns: tuple[tuple[str, str], ...] = ()
     """Carriers' numbers that wms/scan.py does not know yet: (carrier, regular expression of the whole number)."""
+    decode_budget_ms: int = 800
+    """CPU that one photo may cost when its barcode is hard to read."""
 
     @property
     def sqlite(self) -> bool:
@@ -120,6 +122,7 @@ class Settings:
             keep_scans_days=number("KEEP_SCANS_DAYS", 7, 7, 3650),
             weight_codes=_weight_codes(text("WEIGHT_CODES", "")),
             waybill_patterns=_waybill_patterns(text("WAYBILL_PATTERNS", "")),
+            decode_budget_ms=number("DECODE_BUDGET_MS", 800, 50, 10_000),
         )
 
 
