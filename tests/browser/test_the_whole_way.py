@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from printers.image import draw, graphic_field
+from printers.image import draw
+from printers.zpl import graphic_field
 from tests.browser.chromium import (
     DESK,
     PHONE,
