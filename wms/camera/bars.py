@@ -41,7 +41,7 @@ CLEAR = 1.12
 """By how much the unexplained part must grow when any one digit is replaced by its best rival."""
 AGAIN = 0.5
 """The part of that which is asked of other rows of the same code, when they say the same."""
-SHORT_CLEAR, SHORT_BLUR = 1.4, 0.6
+SHORT_CLEAR, SHORT_BLUR = 1.5, 0.6
 """The same for the short codes, which shadows can imitate, and the widest blur (sigma, modules) they may have."""
 
 _ODD = ("0001101", "0011001", "0010011", "0111101", "0100011", "0110001", "0101111", "0111011", "0110111", "0001011")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from wms.camera import bars, stripes
-from wms.camera.engines import MATRIX, RETAIL, Answer, answer, zbar, zbar_module, zxing
+from wms.camera.engines import MATRIX, RETAIL, Answer, answer, damaged_qr, opencv_qr, zbar, zbar_module, zxing
 
 Gray = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -19,6 +20,7 @@ Known = Callable[[str], bool]
 
 SMALL_SIDE_PX = 1000
 DOUBLED_SIDE_PX = 640
+CRUMPLED_SIDES_PX = (200, 240, 320)
 BARS_WIDE_PX = 480  # five pixels a module of an EAN-13 are enough for a fit
 # Shorter ones are mostly pieces of something else: these symbologies do not protect their ends.
 SHORTEST = {"itf": 8, "code_39": 3, "codabar": 4}
@@ -26,6 +28,7 @@ SHORTEST = {"itf": 8, "code_39": 3, "codabar": 4}
 # code: for these it takes two decoders, or a decoder and the fit of the bars, or fits of two bands of rows.
 RETAIL_ALL = RETAIL | {"ean_8"}
 GTIN = RETAIL_ALL | {"itf"}
+BAND = ", rows "
 
 cpu_s = time.thread_time  # the budget is this thread's own work, not what others do beside it
 
@@ -50,7 +53,9 @@ class Candidate:
             return True
         engines = {engine for engine, _ in self.readings}
         if self.symbology in RETAIL_ALL or (self.symbology == "itf" and zbar_module()[0] is not None):
-            return len(engines) > 1 or sum(engine == "bars" for engine, _ in self.readings) > 1
+            # Bands of one piece share no rows; two pieces may be the same place, cut out twice.
+            bands = Counter(view.partition(BAND)[0] for engine, view in self.readings if engine == "bars")
+            return len(engines) > 1 or max(bands.values(), default=0) > 1
         return len(self.readings) > 1
 
 
@@ -125,7 +130,7 @@ def _tries(gray: Gray, wanted: tuple[str, ...], found: Candidates) -> Iterator[b
     found.add("plain", zxing(gray, wanted), _here)
     yield found.all_settled
     yield from (found.all_settled for _ in _second_looks(gray, found))
-    if not found:
+    if not found.any_settled:
         found.add("plain", zxing(gray, wanted, harder=True), _here)
         yield found.all_settled
         yield from (found.all_settled for _ in _second_looks(gray, found))
@@ -234,7 +239,7 @@ def _fitted(
         start, end = one.start / shrink, one.end / shrink
         corners = ((start, float(top)), (end, float(top)), (end, float(bottom)), (start, float(bottom)))
         code = answer(one.text, one.layout.symbology, "bars", corners)
-        found.add(f"{name} rows {top} to {bottom}", [code], piece.place)
+        found.add(f"{name}{BAND}{top} to {bottom}", [code], piece.place)
 
     for number, (top, bottom) in enumerate(_thirds(*bands[0]) + bands[1:2]):
         brightness = line(top, bottom)
@@ -279,6 +284,28 @@ def _whole(gray: Gray, wanted: tuple[str, ...], found: Candidates) -> Iterator[N
         yield
     found.add("plain", zbar(gray, wanted), place)
     yield
+    if "qr_code" in wanted:
+        yield from _crumpled(gray, found, place)
+
+
+def _crumpled(gray: Gray, found: Candidates, place: Callable[[float, float], tuple[float, float]]) -> Iterator[None]:
+    """A QR code that is seen and does not decode lies on a bag or a shirt; three sizes suit what follows its folds."""
+    for corners in damaged_qr(gray)[:1]:
+        at = np.array(corners)
+        around = 0.15 * np.ptp(at, axis=0)
+        left, top = np.maximum(at.min(0) - around, 0).astype(int)
+        right, bottom = (at.max(0) + around).astype(int)
+        piece = gray[top:bottom, left:right]
+        for side in CRUMPLED_SIDES_PX:
+            scale = side / max(piece.shape)
+            how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+            image = _sharpened(_array(cv2.resize(piece, None, fx=scale, fy=scale, interpolation=how)), 2, 1.5)
+            read = [
+                replace(one, corners=tuple((left + x / scale, top + y / scale) for x, y in one.corners))
+                for one in opencv_qr(image)
+            ]
+            found.add("crumpled", read, place)
+            yield
 
 
 def _variants(gray: Gray) -> Iterator[tuple[str, Gray]]:

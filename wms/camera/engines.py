@@ -1,4 +1,4 @@
-"""The two decoders behind one face: zxing-cpp, and zbar where its library is installed."""
+"""The decoders behind one face: zxing-cpp, zbar where its library is installed, OpenCV for crumpled QR codes."""
 
 from __future__ import annotations
 
@@ -66,11 +66,34 @@ def zxing(image: Any, wanted: tuple[str, ...], harder: bool = False) -> Iterator
         name = _ZXING_NAMES.get(code.format.name)
         if name is None or not code.valid:
             continue
-        at = code.position
-        corners = tuple(
-            (float(point.x), float(point.y)) for point in (at.top_left, at.top_right, at.bottom_right, at.bottom_left)
-        )
-        yield answer(code.text, name, "zxing", corners)
+        yield answer(code.text, name, "zxing", _corners(code))
+
+
+def damaged_qr(image: Any) -> list[Corners]:
+    """Where a QR code was seen that did not decode."""
+    found = zxingcpp.read_barcodes(
+        image, formats=_zxing_formats(("qr_code",)), try_invert=False, try_downscale=False, return_errors=True
+    )
+    return [_corners(code) for code in found if not code.valid and code.format.name == "QRCode"]
+
+
+def opencv_qr(image: Any) -> Iterator[Answer]:
+    """OpenCV's decoder follows a crumpled QR code module by module, and does well at little else."""
+    import cv2
+
+    try:
+        text, corners, _ = cv2.QRCodeDetector().detectAndDecodeCurved(image)
+    except cv2.error:  # on some pictures it stumbles over its own geometry
+        return
+    if text and text.isascii():  # of other charsets it knows little
+        yield Answer(text, "qr_code", "opencv", tuple((float(x), float(y)) for x, y in corners.reshape(-1, 2)))
+
+
+def _corners(code: Any) -> Corners:
+    at = code.position
+    return tuple(
+        (float(point.x), float(point.y)) for point in (at.top_left, at.top_right, at.bottom_right, at.bottom_left)
+    )
 
 
 @cache
