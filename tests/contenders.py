@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
+from wms import print_lease
 from wms.connectors import Pushed, Shipment
 from wms.db import Actor, Database
 from wms.errors import Refusal
@@ -96,7 +97,7 @@ def serve_printer(database: Database, warehouse_id: int, printer_id: int) -> int
     """Works as a worker would until nothing is left: one that finds the printer taken looks again."""
     print_queue.holder = _one_holder_a_thread
     printed = 0
-    while print_queue.waiting_jobs(database, warehouse_id):
+    while print_lease.waiting_jobs(database, warehouse_id):
         printed += print_queue.serve_printer(database, warehouse_id, printer_id)
     return printed
 

@@ -19,7 +19,7 @@ from tests import ways
 from tests.factories import Rows
 from tests.floor import Floor
 from tests.printers import judge, tspl_interpreter
-from wms import labels
+from wms import labels, print_lease
 from wms.errors import Refusal
 from wms.flows import ship
 from wms.jobs import print_queue
@@ -180,13 +180,13 @@ def test_a_reprint_on_a_printer_of_finer_dots_is_drawn_for_them(labelled: Floor)
 def test_a_job_is_never_sent_to_a_printer_of_the_other_language(labelled: Floor) -> None:
     """However it came there: the printer was set to another language, or the job was moved."""
     set_printer(labelled, language=PrinterLanguage.TSPL)
-    for key in print_queue.printers_due(labelled.database):
+    for key in print_lease.printers_due(labelled.database):
         print_queue.serve_printer(labelled.database, *key)
     [job] = jobs(labelled)
     assert (job.state, job.reason) == (PrintState.FAILED, "other_language")
     assert memory("waybills").jobs == []
     again(labelled)
-    for key in print_queue.printers_due(labelled.database):
+    for key in print_lease.printers_due(labelled.database):
         print_queue.serve_printer(labelled.database, *key)
     [sent] = memory("waybills").jobs
     assert len(tspl_interpreter.render(sent)) == 1

@@ -239,9 +239,10 @@ def test_goods_that_went_on_meanwhile_are_not_taken_back(rows: Rows) -> None:
 def test_what_happened_is_neither_changed_nor_deleted_by_anybody(rows: Rows, table: Any) -> None:
     """R1, R45: the database refuses it, whoever asks, with any client."""
     _order, _parcel = ways.shipped(rows, "SO-1", ("A1", 1))
+    from wms import print_lease
     from wms.jobs import print_queue
 
-    for key in print_queue.printers_due(rows.database):
+    for key in print_lease.printers_due(rows.database):
         print_queue.serve_printer(rows.database, *key)
     name = table.__tablename__
     acts: list[Callable[[Session], Any]] = [

@@ -61,6 +61,7 @@ def _words(app: Flask) -> None:
     app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
         lambda text: translate._catalog(translate.language()).gettext(text), translate.plural, newstyle=True
     )
+    app.jinja_env.globals["_"] = translate.in_page
     # Every icon on a screen asks; files do not change under a running service, only while one is being written.
     app.jinja_env.globals["static"] = _versioned if app.config["SETTINGS"].debug else cache(_versioned)
     app.jinja_env.globals["scan_scripts"] = assets.SCAN_SCRIPTS

@@ -76,7 +76,7 @@
     await outbox.ready;
     if (!operator) return;
     const [kept] = (await store.list("carried", `${operator}.`)).slice(-1);
-    task = kept || null;
+    task = kept && kept.go ? kept : null; // an older build kept its screens otherwise: it is asked for again
     cards = await store.list("cards", `${operator}.`);
     loaded = true;
     if (task) document.documentElement.dataset.carried = task.task;
@@ -268,10 +268,17 @@
   function show(said = null) {
     const line = next();
     const last = task.last;
-    const html = line ? (task.at ? line.take : line.go) : task.short ? task.short_end : task.end;
-    const facts = { left: line ? line.left : 0, done: task.done, last_qty: last ? last.pieces : "", last_sku: last ? last.sku : "" };
+    const kind = task.at ? "take" : "go";
+    const facts = {
+      left: line ? line.left : 0, done: task.done, last_qty: last ? last.pieces : "", last_sku: last ? last.sku : "",
+      place: line ? line.place : "", label: line ? line.label : "", key: line ? line.key : "",
+    };
+    const filled = (html, names) => html.replace(names, (_whole, name) => escaped(facts[name]));
+    const screen = line ? task[kind] : task.short ? task.short_end : task.end;
     const page = new DOMParser().parseFromString(
-      html.replace(/\{(left|done|last_qty|last_sku)\}/g, (_whole, name) => escaped(facts[name])), "text/html");
+      filled(screen, /\{(left|done|last_qty|last_sku|place|label|key)\}/g), "text/html");
+    // The name of an item is a buyer's or a seller's text: nothing but the number is looked for in it.
+    if (line) page.querySelector(".step").innerHTML = filled(line[kind], /\{(left)\}/g);
     if (!last) page.querySelector(".last")?.remove();
     if (!line || !last || last.key !== line.key) page.querySelector("form[action$='/rest']")?.remove();
     page.querySelector("section.screen").dataset.local = ""; // the copy does not follow itself

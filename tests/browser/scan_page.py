@@ -227,14 +227,17 @@ def seen(page: Any, text: str) -> None:
 
 def stored(page: Any, room: str) -> Any:
     """What the phone has put on its disk."""
-    return page.evaluate("""(room) => new Promise((resolve, reject) => {
+    return page.evaluate(
+        """(room) => new Promise((resolve, reject) => {
       const opening = indexedDB.open("wms");
       opening.onerror = () => reject(opening.error);
       opening.onsuccess = () => {
         const request = opening.result.transaction(room).objectStore(room).getAll();
         request.onsuccess = () => { opening.result.close(); resolve(request.result); };
       };
-    })""", room)
+    })""",
+        room,
+    )
 
 
 def felt(page: Any, what: str) -> Any:

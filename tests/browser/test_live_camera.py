@@ -72,10 +72,13 @@ def sees(page: Any, *looks: list[dict[str, Any]]) -> None:
 
 def looks(page: Any, number: int) -> list[dict[str, Any]]:
     """The first looks of the reader; waits until there were so many."""
-    page.evaluate("""(number) => new Promise((done) => {
+    page.evaluate(
+        """(number) => new Promise((done) => {
       const wait = () => (eyes.looks.length >= number ? done() : requestAnimationFrame(wait));
       wait();
-    })""", number)
+    })""",
+        number,
+    )
     found: list[dict[str, Any]] = page.evaluate("(number) => eyes.looks.slice(0, number)", number)
     return found
 
@@ -455,10 +458,13 @@ def test_the_region_box_on_the_screen_is_the_part_that_is_read_turned_or_not(eye
 
 
 def stub_track(page: Any, abilities: dict[str, Any]) -> None:
-    page.evaluate("""(abilities) => {
+    page.evaluate(
+        """(abilities) => {
       MediaStreamTrack.prototype.getCapabilities = () => abilities;
       MediaStreamTrack.prototype.applyConstraints = async ({advanced: [wishes]}) => { felt.tracks.push(wishes); };
-    }""", abilities)
+    }""",
+        abilities,
+    )
 
 
 def test_the_light_button_is_there_when_the_camera_has_a_light(eye: Any) -> None:
@@ -568,10 +574,13 @@ def test_a_remembered_lens_that_is_gone_gives_way_to_the_main_one(eye: Any) -> N
 
 
 def show(page: Any, state: str) -> None:
-    page.evaluate("""(state) => {
+    page.evaluate(
+        """(state) => {
       Object.defineProperty(document, "visibilityState", {value: state, configurable: true});
       document.dispatchEvent(new Event("visibilitychange"));
-    }""", state)
+    }""",
+        state,
+    )
 
 
 def test_a_hidden_page_lets_the_camera_go_and_takes_it_and_the_wake_lock_again(eye: Any) -> None:
@@ -645,8 +654,11 @@ def test_a_camera_that_the_phone_pauses_says_so_until_it_goes_on(eye: Any) -> No
     open_camera(eye)
     says(eye, "Hold the barcode in the box")
     for event, text in (("mute", "The phone has paused the camera"), ("unmute", "Hold the barcode in the box")):
-        eye.evaluate("""(event) => document.querySelector(".camera-video").srcObject.getVideoTracks()[0]
-          .dispatchEvent(new Event(event))""", event)
+        eye.evaluate(
+            """(event) => document.querySelector(".camera-video").srcObject.getVideoTracks()[0]
+          .dispatchEvent(new Event(event))""",
+            event,
+        )
         says(eye, text)
 
 

@@ -8,9 +8,9 @@ from sqlalchemy import select
 from tests import ways
 from tests.floor import Floor
 from tests.flows.steps import all_rows, changed, open_shortages, state
+from wms import print_lease
 from wms.db import Actor
 from wms.flows import cancel
-from wms.jobs import print_queue
 from wms.models import (
     Allocation,
     Condition,
@@ -165,7 +165,7 @@ def test_a_labelled_parcel_loses_its_number_and_is_not_handed_over(stocked: Floo
         job = session.execute(select(PrintJob)).scalar_one()
         assert (parcel.state, waybill.state) == (ParcelState.VOID, WaybillState.VOID)
         assert (job.state, job.reason) == (PrintState.CANCELLED, "void")
-    assert print_queue.printers_due(stocked.database) == []
+    assert print_lease.printers_due(stocked.database) == []
     hand = stocked.hand("packer")
     hand.act("/ship/open", carrier=str(stocked.carrier("JD").id))
     hand.act(hand.answer.headers["X-Go"] + "/scan", code=waybill.number)

@@ -9,6 +9,7 @@ from printers.transport import memory
 from tests import ways
 from tests.floor import Floor, Hand
 from tests.flows.steps import all_rows, changed, refused, sent_again, state
+from wms import print_lease
 from wms.flows import cancel
 from wms.jobs import print_queue
 from wms.models import (
@@ -302,7 +303,7 @@ def test_a_printer_with_other_paper_is_told_before_a_number_is_spent(picked: Flo
 
 
 def printed(floor: Floor) -> list[bytes]:
-    for key in print_queue.printers_due(floor.database):
+    for key in print_lease.printers_due(floor.database):
         print_queue.serve_printer(floor.database, *key)
     return list(memory("waybills").jobs)
 

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from tests.factories import Rows
 from tests.floor import Floor
 from tests.printers.fake_printer import FakePrinter, Mode
-from wms import labels
+from wms import labels, print_lease
 from wms.clock import now
 from wms.flows import printing
 from wms.jobs import print_queue
@@ -42,7 +42,7 @@ def queue(rows: Rows, count: int = 1, first: int = 0) -> list[int]:
 
 
 def work(rows: Rows) -> None:
-    for key in print_queue.printers_due(rows.database):
+    for key in print_lease.printers_due(rows.database):
         print_queue.serve_printer(rows.database, *key)
 
 
@@ -96,7 +96,7 @@ def test_an_offline_printer_is_an_ordinary_state(rows: Floor, paper: FakePrinter
 
 def test_a_worker_that_died_while_sending_leaves_a_question(rows: Floor, paper: FakePrinter) -> None:
     (job_id,) = queue(rows)
-    assert print_queue.claim(rows.database, rows.warehouse_id, _printer_id(rows)) is not None
+    assert print_lease.claim(rows.database, rows.warehouse_id, _printer_id(rows)) is not None
     # The process dies here: the bytes may or may not have gone.
     work(rows)
     assert states(rows) == [("unknown", "interrupted")]
@@ -110,7 +110,7 @@ def test_a_worker_that_died_while_sending_leaves_a_question(rows: Floor, paper: 
 
 def test_those_behind_an_unknown_job_go_on(rows: Floor, paper: FakePrinter) -> None:
     queue(rows, 2)
-    assert print_queue.claim(rows.database, rows.warehouse_id, _printer_id(rows)) is not None
+    assert print_lease.claim(rows.database, rows.warehouse_id, _printer_id(rows)) is not None
     work(rows)
     assert [state for state, _ in states(rows)] == ["unknown", "printed"]
 
@@ -133,10 +133,10 @@ def test_a_paused_printer_keeps_its_jobs(rows: Floor, paper: FakePrinter) -> Non
 
 def test_only_one_worker_has_a_printer(rows: Floor) -> None:
     printer_id = _printer_id(rows)
-    assert print_queue.lease(rows.database, rows.warehouse_id, printer_id, "first")
-    assert not print_queue.lease(rows.database, rows.warehouse_id, printer_id, "second")
-    print_queue.give_up(rows.database, rows.warehouse_id, printer_id, "first")
-    assert print_queue.lease(rows.database, rows.warehouse_id, printer_id, "second")
+    assert print_lease.lease(rows.database, rows.warehouse_id, printer_id, "first")
+    assert not print_lease.lease(rows.database, rows.warehouse_id, printer_id, "second")
+    print_lease.give_up(rows.database, rows.warehouse_id, printer_id, "first")
+    assert print_lease.lease(rows.database, rows.warehouse_id, printer_id, "second")
 
 
 def _printer_id(rows: Rows) -> int:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from printers.transport import memory
 from tests.floor import Floor
 from tests.printers import render
+from wms import print_lease
 from wms.connectors import Pushed, Shipment
 from wms.jobs import print_queue, sync
 from wms.models import Balance, Order, OrderState, Parcel, Push, PushState, Waybill
@@ -80,7 +81,7 @@ def test_an_order_goes_from_shelf_to_shop(stocked: Floor) -> None:
         number = session.execute(select(Waybill.number)).scalar_one()
         assert number == "TEST000000001"
         assert session.execute(select(Balance.on_hand).where(Balance.container == printer.code)).scalars().all()
-    for key in print_queue.printers_due(floor.database):
+    for key in print_lease.printers_due(floor.database):
         print_queue.serve_printer(floor.database, *key)
     [label] = paper.jobs
     if not render.available():  # the number stands on it in bars, not in text

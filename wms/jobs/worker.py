@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from wms import print_lease
 from wms.clock import now
 from wms.db import Database, migrations_pending, open_database
 from wms.jobs import audit, print_queue, sync
@@ -41,7 +42,7 @@ def _pace(database: Database, settings: Settings, stop: threading.Event) -> None
         pushing = None
         while not stop.wait(LOOK_EVERY_S):
             try:
-                for key in print_queue.printers_due(database):
+                for key in print_lease.printers_due(database):
                     if key not in busy or busy[key].done():  # type: ignore[attr-defined]
                         busy[key] = pool.submit(_print, database, key, stop)
                 if now() >= next_push and (pushing is None or pushing.done()):

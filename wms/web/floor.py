@@ -87,12 +87,12 @@ def render(screen: Screen, message: Message | None = None) -> str:
     return inside(screen.template, facts)
 
 
-def inside(template_name: str, facts: dict[str, Any]) -> str:
-    """The inside of a template's screen block, without the page around it."""
+def inside(template_name: str, facts: dict[str, Any], block: str = "screen") -> str:
+    """The inside of a template's screen block, without the page around it; or of another of its blocks."""
     facts = dict(facts)
     current_app.update_template_context(facts)
     template = current_app.jinja_env.get_template(template_name)
-    return "".join(template.blocks["screen"](template.new_context(facts)))
+    return "".join(template.blocks[block](template.new_context(facts)))
 
 
 def page(show: Show, message: Message | None = None, **where: Any) -> str:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from flask import Blueprint, Response, abort, jsonify, request
+from flask import Blueprint, Response, abort, current_app, jsonify, request
 from sqlalchemy.orm import Session
 
 from wms.clock import now
@@ -80,8 +80,9 @@ def task(task_id: int) -> str:
 def carried(task_id: int) -> Response:
     """What the phone takes along to pick this task where there is no network: lines, codes, and their screens.
 
-    The screens are the ordinary ones; what changes from scan to scan stands in them as {left}, {done}, {last_qty}
-    and {last_sku}, for static/scan/carried.js to fill in.
+    The screens are the ordinary ones, each once, and of each line only the step in their middle. What changes from
+    line to line and from scan to scan stands in them as {left}, {done}, {last_qty}, {last_sku}, {place}, {label} and
+    {key}, for static/scan/carried.js to fill in.
     """
     who = operator()
     with database().reading() as session:
@@ -102,10 +103,11 @@ def carried(task_id: int) -> Response:
             "may_take_rest": True,
             "message": None,
         }
+        steps: dict[str, Any] = {"tote": tote, "ui": current_app.jinja_env.get_template("parts/ui.html").module}
         lines = []
         for each in pick.carried(session, task):
             line = each.line
-            seen = {**facts, "line": replace(line, qty="{left}", remaining={})}  # type: ignore[arg-type]
+            steps["line"] = replace(line, qty="{left}", remaining={})  # type: ignore[arg-type]
             lines.append(
                 {
                     "key": line.key,
@@ -119,10 +121,16 @@ def carried(task_id: int) -> Response:
                     "expired": line.expiry.isoformat() if each.expired and line.expiry else "",
                     "left": line.qty,
                     "codes": each.codes,
-                    "go": inside("pick/scan_location.html", seen),
-                    "take": inside("pick/scan_item.html", seen),
+                    "label": line.location.barcode,
+                    "go": inside("pick/scan_location.html", steps, "step"),
+                    "take": inside("pick/scan_item.html", steps, "step"),
                 }
             )
+        place = SimpleNamespace(id="", code="{place}", barcode="{label}")
+        item = SimpleNamespace(name="", sku="")
+        any_line = SimpleNamespace(
+            key="{key}", qty="{left}", remaining={}, location=place, item=item, lot="", expiry=None
+        )
         end = SimpleNamespace(shop_order_no=order.shop_order_no, state=OrderState.PICKED)
         return jsonify(
             task=str(task.id),
@@ -130,6 +138,8 @@ def carried(task_id: int) -> Response:
             done=progress.done,
             at=str(task.location_id) if task.step is PickStep.SCAN_ITEM else "",
             lines=lines,
+            go=inside("pick/scan_location.html", {**facts, "line": any_line}),
+            take=inside("pick/scan_item.html", {**facts, "line": any_line}),
             end=inside("pick/done.html", {**facts, "order": end, "short": False}),
             short_end=inside("pick/done.html", {**facts, "order": end, "short": True}),
         )
