@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -65,6 +66,10 @@ class _Try:
         return Outcome(state, reason, self.base, after, self.bytes_sent, seconds)
 
 
+def _unheard(_base: int | None) -> None:
+    """For a caller who keeps no book of what was begun."""
+
+
 def deliver(
     uri: str,
     job: bytes,
@@ -77,12 +82,15 @@ def deliver(
     printing_s: float = PRINTING_S,
     settle_s: float = SETTLE_S,
     language: Language = "zpl",
+    begins: Callable[[int | None], None] = _unheard,
 ) -> Outcome:
     """Print a job of `copies` labels once. Times in seconds, lengths in dots. Never raises PrinterOffline.
 
     `answers` is False for a network printer known to have no way back; `trust` then takes "sent" for
     "printed", and does so too where a printer answers but counts no labels. TSPL printers count none: there
     the proof is that it was seen printing and then ready, and whatever breaks in between is asked about.
+    `begins` is called with the odometer's reading right before the first byte: who writes it down first can tell
+    after a crash whether anything was sent, and by the count whether it came out. Nothing goes when it raises.
     """
     this = _Try(uri, copies, None, time.monotonic())
     try:
@@ -91,9 +99,9 @@ def deliver(
         return this.ends(State.WAITING, error.reason)
     with printer:
         if not (reports(uri) and answers):
-            return _send_blind(this, printer, job, trust)
+            return _send_blind(this, printer, job, trust, begins)
         if language == "tspl":
-            return _send_tspl(this, printer, job, trust, answer_s, printing_s + PRINTING_EACH_S * (copies - 1))
+            return _send_tspl(this, printer, job, trust, answer_s, printing_s + PRINTING_EACH_S * (copies - 1), begins)
         try:
             reason = _not_ready(printer, expect_length_dots, answer_s)
             if reason:
@@ -104,6 +112,7 @@ def deliver(
         if this.base is None and not trust:
             # Without the count there would be no proof afterwards.
             return this.ends(State.WAITING, "no_odometer")
+        begins(this.base)
         try:
             printer.send(job)
         except PrinterOffline as error:
@@ -140,7 +149,10 @@ def check_later(
     return _look(this, "lost", connect_s, answer_s, settle_s)
 
 
-def _send_blind(this: _Try, printer: Transport, job: bytes, trust: bool) -> Outcome:
+def _send_blind(
+    this: _Try, printer: Transport, job: bytes, trust: bool, begins: Callable[[int | None], None]
+) -> Outcome:
+    begins(None)
     try:
         printer.send(job)
     except PrinterOffline as error:
@@ -152,12 +164,21 @@ def _send_blind(this: _Try, printer: Transport, job: bytes, trust: bool) -> Outc
     return this.ends(State.UNKNOWN, "no_answer")
 
 
-def _send_tspl(this: _Try, printer: Transport, job: bytes, trust: bool, answer_s: float, printing_s: float) -> Outcome:
+def _send_tspl(
+    this: _Try,
+    printer: Transport,
+    job: bytes,
+    trust: bool,
+    answer_s: float,
+    printing_s: float,
+    begins: Callable[[int | None], None],
+) -> Outcome:
     try:
         now = status.tspl_status(printer, answer_s)
         reason = "no_answer" if now is None else now.fault or ("busy" if now.printing else "")
         if reason:
             return this.ends(State.WAITING, reason)
+        begins(None)
         printer.send(job)
     except PrinterOffline as error:
         this.bytes_sent = printer.bytes_sent

@@ -6,8 +6,9 @@ commit, send, record and commit: no transaction is open while a printer is spoke
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import and_, or_, select, update
 
@@ -43,6 +44,12 @@ class Work:
     height_dots: int
     state: PrintState
     base_odometer: int | None
+    attempt: int
+    started_at: datetime | None
+
+
+class Overtaken(Exception):
+    """Somebody else took the job over while this one hesitated; nothing of it may be sent here."""
 
 
 def printers_due(database: Database) -> list[tuple[int, int]]:
@@ -113,9 +120,7 @@ def claim(database: Database, warehouse_id: int, printer_id: int) -> Work | None
                 # Nothing of it ever went to the printer: it is simply not worth printing any more.
                 _set(job, PrintState.EXPIRED, job.reason)
                 continue
-            # A worker died between claim and record: the bytes may have gone. Never sent again by itself.
-            if job.state is PrintState.SENDING:
-                _set(job, PrintState.UNKNOWN, LOST_LEASE_REASON)
+            if job.state is PrintState.SENDING and not _resumed(job, printer):
                 continue
             if job.next_at > at:
                 return None
@@ -123,7 +128,11 @@ def claim(database: Database, warehouse_id: int, printer_id: int) -> Work | None
             if job.state is not PrintState.HELD and job.language is not printer.language:
                 _set(job, PrintState.FAILED, OTHER_LANGUAGE)
                 continue
-            work = Work(
+            if job.state is not PrintState.HELD:
+                job.state, job.started_at, job.base_odometer = PrintState.SENDING, None, None
+                job.attempt += 1
+            held = job.state is PrintState.HELD
+            return Work(
                 warehouse_id,
                 job.id,
                 printer_id,
@@ -134,13 +143,46 @@ def claim(database: Database, warehouse_id: int, printer_id: int) -> Work | None
                 job.sha256,
                 job.copies,
                 round(printer.height_mm * printer.dpi / 25.4),
-                job.state,
+                PrintState.HELD if held else PrintState.SENDING,
                 job.base_odometer,
+                job.attempt,
+                job.started_at,
             )
-            if job.state is not PrintState.HELD:
-                job.state = PrintState.SENDING
-            return work
         return None
+
+
+def _resumed(job: PrintJob, printer: Printer) -> bool:
+    """What a sender that died between claim and record left behind: False when only a person can tell.
+
+    Not begun: it is sent. Begun at a printer that counts: the count tells, as of a job that lies inside it. Else
+    the bytes may have gone, and it is never sent again by itself.
+    """
+    if job.started_at is None:
+        return True
+    if job.base_odometer is None or not printer.answers:
+        _set(job, PrintState.UNKNOWN, LOST_LEASE_REASON)
+        return False
+    job.state, job.reason = PrintState.HELD, LOST_LEASE_REASON
+    return True
+
+
+def begin(database: Database, work: Work, base_odometer: int | None) -> None:
+    """Write down that the first byte is about to go. Raises Overtaken when the job is no longer ours to send."""
+    with database.transaction(Actor(work.warehouse_id)) as session:
+        begun: int = session.execute(
+            update(PrintJob)
+            .where(
+                PrintJob.warehouse_id == work.warehouse_id,
+                PrintJob.id == work.job_id,
+                PrintJob.state == PrintState.SENDING,
+                PrintJob.attempt == work.attempt,
+                PrintJob.started_at.is_(None),
+            )
+            .values(started_at=now(), base_odometer=base_odometer)
+            .execution_options(synchronize_session=False)
+        ).rowcount  # type: ignore[attr-defined]
+    if begun != 1:
+        raise Overtaken()
 
 
 def _set(job: PrintJob, state: PrintState, reason: str) -> None:
@@ -167,6 +209,8 @@ def record(database: Database, work: Work, said: Said) -> PrintState:
     at = now()
     with database.transaction(Actor(work.warehouse_id)) as session:
         job = session.get_one(PrintJob, (work.warehouse_id, work.job_id), with_for_update=True)
+        if job.attempt != work.attempt or job.state not in (PrintState.SENDING, PrintState.HELD):
+            raise Overtaken()
         printer = session.get_one(Printer, (work.warehouse_id, work.printer_id))
         session.add(
             PrintAttempt(
@@ -200,6 +244,18 @@ def record(database: Database, work: Work, said: Said) -> PrintState:
         if job.state is not before:
             journal.note(session, job, "state", before, f"{job.state} {said.reason}".strip())
         return job.state
+
+
+def free(database: Database, gone: Callable[[str], bool]) -> int:
+    """Give back the leases of holders that are gone, so that nobody waits for them to run out; returns how many."""
+    with database.reading() as session:
+        held = session.execute(
+            select(Printer.warehouse_id, Printer.id, Printer.leased_by).where(Printer.leased_by != "")
+        ).all()
+    dead = [row for row in held if gone(row.leased_by)]
+    for warehouse_id, printer_id, who in dead:
+        give_up(database, warehouse_id, printer_id, who)
+    return len(dead)
 
 
 def waiting_jobs(database: Database, warehouse_id: int) -> int:

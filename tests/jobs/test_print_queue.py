@@ -94,10 +94,44 @@ def test_an_offline_printer_is_an_ordinary_state(rows: Floor, paper: FakePrinter
     assert states(rows) == [("printed", "")] and len(paper.labels) == 1
 
 
-def test_a_worker_that_died_while_sending_leaves_a_question(rows: Floor, paper: FakePrinter) -> None:
-    (job_id,) = queue(rows)
+def begun(rows: Rows, base: int | None) -> print_lease.Work:
+    """A worker claims the oldest job, writes down that it begins, and dies."""
+    work = print_lease.claim(rows.database, rows.warehouse_id, _printer_id(rows))
+    assert work is not None
+    print_lease.begin(rows.database, work, base)
+    return work
+
+
+def test_a_worker_that_died_before_the_first_byte_left_nothing_to_ask(rows: Floor, paper: FakePrinter) -> None:
+    queue(rows)
     assert print_lease.claim(rows.database, rows.warehouse_id, _printer_id(rows)) is not None
-    # The process dies here: the bytes may or may not have gone.
+    work(rows)
+    assert states(rows) == [("printed", "")] and len(paper.labels) == 1
+
+
+def test_a_worker_that_died_while_sending_leaves_what_the_count_can_tell(rows: Floor, paper: FakePrinter) -> None:
+    queue(rows, 2)
+    begun(rows, paper.odometer)
+    assert paper.odometer is not None
+    paper.odometer += 1  # it was out before the worker died
+    work(rows)
+    assert states(rows) == [("printed", ""), ("printed", "")] and len(paper.labels) == 1
+
+
+def test_what_the_count_proves_lost_is_sent_again(rows: Floor, paper: FakePrinter) -> None:
+    queue(rows)
+    begun(rows, paper.odometer)
+    work(rows)
+    soon(rows)
+    work(rows)
+    assert states(rows) == [("printed", "")] and len(paper.labels) == 1
+
+
+def test_a_worker_that_died_while_sending_to_a_printer_that_does_not_count_leaves_a_question(
+    rows: Floor, paper: FakePrinter
+) -> None:
+    (job_id,) = queue(rows)
+    begun(rows, None)
     work(rows)
     assert states(rows) == [("unknown", "interrupted")]
     work(rows)
@@ -108,9 +142,21 @@ def test_a_worker_that_died_while_sending_leaves_a_question(rows: Floor, paper: 
     assert states(rows) == [("printed", "")] and len(paper.labels) == 1
 
 
+def test_a_worker_that_was_overtaken_sends_nothing_and_writes_nothing(rows: Floor, paper: FakePrinter) -> None:
+    queue(rows)
+    slow = print_lease.claim(rows.database, rows.warehouse_id, _printer_id(rows))
+    assert slow is not None
+    work(rows)
+    with pytest.raises(print_lease.Overtaken):
+        print_queue.carry_out(rows.database, slow)
+    with pytest.raises(print_lease.Overtaken):
+        print_lease.record(rows.database, slow, print_lease.Said(PrintState.WAITING, "offline"))
+    assert states(rows) == [("printed", "")] and len(paper.labels) == 1
+
+
 def test_those_behind_an_unknown_job_go_on(rows: Floor, paper: FakePrinter) -> None:
     queue(rows, 2)
-    assert print_lease.claim(rows.database, rows.warehouse_id, _printer_id(rows)) is not None
+    begun(rows, None)
     work(rows)
     assert [state for state, _ in states(rows)] == ["unknown", "printed"]
 

@@ -30,6 +30,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     try:
         while migrations_pending(database) and not stop.wait(0.5):
             pass  # the web process brings the tables to head first
+        print_lease.free(database, print_queue.left_behind)
         _pace(database, settings, stop)
     finally:
         database.close()

@@ -69,6 +69,8 @@ class PrintJob(InWarehouse, Base):
 
     ``copies`` is how many pieces of paper come out. ``source`` is the label as somebody else made it, where
     the payload was drawn from a PDF or a picture. ``not_drawn`` are the characters that stand as "?" on it.
+    ``attempt`` counts the claims; ``started_at`` is written before the first byte of the newest one goes, with
+    ``base_odometer`` (labels) where the printer counts: after a crash they tell what may have come out.
     """
 
     __tablename__ = "print_job"
@@ -98,6 +100,8 @@ class PrintJob(InWarehouse, Base):
     dpi: Mapped[int] = mapped_column(Integer)
     state: Mapped[PrintState] = state_column(PrintState, default=PrintState.QUEUED)
     reason: Mapped[str] = mapped_column(String(40), default="")
+    attempt: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    started_at: Mapped[datetime | None]
     base_odometer: Mapped[int | None]
     operator_id: Mapped[int | None]
     station_id: Mapped[int | None]
