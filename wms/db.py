@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, Executable, create_engine, event
 from sqlalchemy.orm import Session, sessionmaker
 
+from wms import sealing
 from wms.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -148,6 +149,7 @@ def _speak_sqlite(engine: Engine) -> None:
 def open_database(settings: Settings) -> Database:
     if settings.sqlite:
         Path(settings.database_url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    sealing.use_key(settings.secret_key)
     return Database(settings.database_url)
 
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,8 +18,8 @@ from tests.connectors.fake_webhook_shop import SECRET, FakeWebhookShop
 from tests.connectors.fake_woocommerce import FakeWooCommerce
 from tests.connectors.parcels import parcel
 from tests.connectors.shop_server import CUT, Call, Reply
-from wms.connectors import KINDS, ConnectorError, connector_for
-from wms.connectors.orders import UNREADABLE, carriers, minor, same_number, share_out, spread
+from wms.connectors import KINDS, ConnectorError, connector_for, table
+from wms.connectors.orders import UNREADABLE, minor, same_number, share_out, spread
 
 
 @dataclass
@@ -175,6 +176,7 @@ def test_an_amount_is_whole_minor_units_or_none_at_all() -> None:
 
 
 def test_carriers_are_a_table_or_a_line_of_a_file() -> None:
+    carriers = partial(table, name="carriers")
     assert carriers({}) == {}
     assert carriers({"carriers": {"SF": 44}}) == {"SF": "44"}
     assert carriers({"carriers": "SF=44, ZTO = 115;"}) == {"SF": "44", "ZTO": "115"}

@@ -84,10 +84,23 @@ def test_skus_are_the_same_in_any_case_and_with_blanks(rows: Rows) -> None:
     [
         (replace(SAID, lines=(replace(LINE, sku="NOBODY"),)), take_in.HOLD_UNKNOWN_ITEM, (("sku", "NOBODY"),)),
         (replace(SAID, hold="absurd_qty"), take_in.HOLD_ABSURD, ()),
-        (replace(SAID, hold="something new"), take_in.HOLD_ABSURD, ()),
+        (replace(SAID, hold="something new"), take_in.HOLD_UNSURE, (("hold", "something new"),)),
+        (replace(SAID, hold="refund_refused"), take_in.HOLD_REFUSED, ()),
+        (replace(SAID, hold="not_yet"), take_in.HOLD_NOT_YET, ()),
+        (replace(SAID, hold="paused"), take_in.HOLD_PAUSED, ()),
+        (replace(SAID, hold="unreadable", lines=()), take_in.HOLD_UNREADABLE, ()),
         (replace(SAID, state="refunding"), take_in.HOLD_REFUND, ()),
     ],
-    ids=["unknown item", "absurd quantity", "another doubt", "refund asked"],
+    ids=[
+        "unknown item",
+        "absurd quantity",
+        "another doubt",
+        "refund refused",
+        "not yet",
+        "paused",
+        "unreadable",
+        "refund asked",
+    ],
 )
 def test_a_doubtful_order_is_held_with_its_reason(
     rows: Rows, said: ShopOrder, why: str, facts: tuple[tuple[str, str], ...]
@@ -261,3 +274,22 @@ def test_the_real_invoices_are_taken_in_whole_and_twice_changes_nothing(rows: Ro
             fates[order.shop_order_no] = take_in.take(session, shop(session), order).fate
     assert Counter(fates.values()) == {"same": counted["new"] + counted["held"], "skipped": counted["skipped"]}
     assert changed(before, all_rows(rows)) == set()
+
+
+@pytest.mark.parametrize(
+    ("state", "why"), [("shipped", take_in.HOLD_SHIPPED), ("other", take_in.HOLD_OTHER)], ids=["shipped", "other"]
+)
+def test_an_order_that_the_shop_no_longer_waits_for_is_not_released(rows: Rows, state: str, why: str) -> None:
+    take(rows, SAID)
+    assert only(rows).state is OrderState.READY
+    assert take(rows, replace(SAID, state=state)).fate == "changed"  # type: ignore[arg-type]
+    assert (only(rows).state, only(rows).hold_reason) == (OrderState.HELD, why)
+    assert take(rows, SAID).fate == "changed"
+    assert only(rows).state is OrderState.READY
+
+
+def test_an_order_whose_lines_are_all_taken_back_is_cancelled(rows: Rows) -> None:
+    take(rows, SAID)
+    gone = tuple(replace(line, cancelled=True) for line in SAID.lines)
+    assert take(rows, replace(SAID, lines=gone)).fate == "cancel"
+    assert only(rows).state is OrderState.CANCELLED

@@ -300,7 +300,7 @@ def _orders(database: Database, args: argparse.Namespace, data: bytes) -> int:
     actor, failed = Actor(warehouse_id), 0
     if args.add_items and not args.check:
         with database.reading() as session:
-            unknown = take_in.unknown_items(session, file.orders)
+            unknown = take_in.unknown_items(session, shop, file.orders)
         for sku, name in unknown.items():
             with database.transaction(actor) as session:
                 catalogue.add_item(session, sku, name)

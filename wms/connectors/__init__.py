@@ -270,12 +270,6 @@ def table(settings: Mapping[str, Any], name: str) -> dict[str, str]:
     return {key.strip(): one.strip() for key, _equals, one in rows}
 
 
-def spread(qty: int, places: int) -> list[int]:
-    """Shares of a quantity that is offered in several places: their sum is never above it (R38)."""
-    share, rest = divmod(max(qty, 0), places)
-    return [share + (number < rest) for number in range(places)]
-
-
 def moment(settings: Mapping[str, Any], name: str) -> datetime | None:
     """A setting that is a time: ISO with its offset, or seconds since 1970; None when it is not given."""
     text = str(settings.get(name) or "").strip()

@@ -32,6 +32,7 @@ from wms.connectors import (
     ShopLine,
     ShopOrder,
     setting,
+    table,
 )
 from wms.connectors import orders as common
 from wms.connectors.http import Door, quoted
@@ -109,7 +110,7 @@ class Douyin:
             app_key=setting(settings, "app_key"),
             secret=setting(settings, "app_secret"),
             token=setting(settings, "access_token"),
-            carriers=common.carriers(settings),
+            carriers=table(settings, "carriers"),
         )
 
     # In

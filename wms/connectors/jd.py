@@ -37,7 +37,6 @@ from wms.connectors import (
     moment,
     number,
     setting,
-    spread,
     table,
 )
 from wms.connectors.http import Answer, Door, quoted
@@ -57,8 +56,9 @@ from wms.connectors.limits import (
     Verdict,
     banned,
 )
+from wms.connectors.orders import UNREADABLE, spread, unreadable
 from wms.connectors.signing import china_time, compact_json, fen, from_china, jd_time, md5_sandwich
-from wms.connectors.windows import ONE_SECOND, UNREADABLE, Page, last_page_first, unreadable, windows
+from wms.connectors.windows import ONE_SECOND, Page, last_page_first, windows
 from wms.errors import N_
 
 ADDRESS = "https://api.jd.com/routerjson"

@@ -51,22 +51,6 @@ def unreadable(number: str, raw: Mapping[str, Any], error: Exception) -> tuple[S
     return order, told
 
 
-def carriers(settings: Mapping[str, Any]) -> dict[str, str]:
-    """The setting ``carriers``: a table, or from a file of shops ``"SF=44, ZTO=115"``."""
-    value = settings.get("carriers") or {}
-    if isinstance(value, Mapping):
-        return {str(key): str(one) for key, one in value.items()}
-    rows = [part.partition("=") for part in str(value).replace(";", ",").split(",") if part.strip()]
-    if any(not equals or not key.strip() or not one.strip() for key, equals, one in rows):
-        raise ConnectorError(
-            permanent=True,
-            reason="bad_setting",
-            message=N_("“%(name)s” of the shop is a table such as SF=467, ZTO=1499."),
-            facts={"name": "carriers"},
-        )
-    return {key.strip(): one.strip() for key, _equals, one in rows}
-
-
 def spread(qty: int, places: int) -> list[int]:
     """Shares of a quantity that is offered in several places: their sum is never above it (R38)."""
     share, rest = divmod(max(qty, 0), places)

@@ -30,6 +30,7 @@ from wms.connectors import (
     ShopLine,
     ShopOrder,
     setting,
+    table,
 )
 from wms.connectors import orders as common
 from wms.connectors.http import Door, quoted
@@ -85,7 +86,7 @@ class Pinduoduo:
             client_id=setting(settings, "client_id"),
             secret=setting(settings, "client_secret"),
             token=setting(settings, "access_token"),
-            carriers=common.carriers(settings),
+            carriers=table(settings, "carriers"),
             refund_address=str(settings.get("refund_address") or ""),
         )
 

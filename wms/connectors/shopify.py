@@ -30,6 +30,7 @@ from wms.connectors import (
     ShopLine,
     ShopOrder,
     setting,
+    table,
 )
 from wms.connectors import orders as common
 from wms.connectors.http import Door, quoted
@@ -167,7 +168,7 @@ class Shopify:
             ),
             token=setting(settings, "token"),
             location=f"gid://shopify/Location/{location}" if location.isdigit() else location,
-            carriers=common.carriers(settings),
+            carriers=table(settings, "carriers"),
             notify=settings.get("notify", True) is not False,
         )
 

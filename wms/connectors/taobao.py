@@ -37,7 +37,6 @@ from wms.connectors import (
     moment,
     number,
     setting,
-    spread,
     table,
 )
 from wms.connectors.http import Door, quoted
@@ -56,8 +55,9 @@ from wms.connectors.limits import (
     Verdict,
     banned,
 )
+from wms.connectors.orders import UNREADABLE, spread, unreadable
 from wms.connectors.signing import SignMethod, china_time, compact_json, fen, from_china, top_sign
-from wms.connectors.windows import UNREADABLE, Page, last_page_first, unreadable, windows
+from wms.connectors.windows import Page, last_page_first, windows
 from wms.errors import N_
 
 ADDRESS = "https://gw.api.taobao.com/router/rest"

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
-
-from wms.connectors import ConnectorError, Recipient, ShopOrder
-from wms.errors import N_
 
 ONE_SECOND = timedelta(seconds=1)
 """The resolution of the platforms' clocks; bounds of a window are inclusive on both ends."""
@@ -39,29 +36,3 @@ def last_page_first(first: Page, read: Callable[[int], Page], size: int) -> Iter
         return
     for page in range(pages, 0, -1):
         yield from read(page)[0]
-
-
-UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
-"""What reading a field that is missing or of another shape raises."""
-
-
-def unreadable(number: str, raw: Mapping[str, Any], error: Exception) -> tuple[ShopOrder, ConnectorError]:
-    """What is kept of an order that cannot be understood: one bad order never stops the others."""
-    order = ShopOrder(
-        shop_order_no=number,
-        ordered_at=None,
-        state="paid",
-        lines=(),
-        recipient=Recipient(),
-        raw=dict(raw),
-        hold="unreadable",
-    )
-    # A field's name says where to look; a field's value might be somebody's address.
-    fault = f"no {error}" if isinstance(error, KeyError) else type(error).__name__
-    told = ConnectorError(
-        permanent=True,
-        reason="unreadable",
-        message=N_("Order %(order)s of the shop cannot be understood (%(fault)s). It is kept as it came; look at it."),
-        facts={"order": number, "fault": fault},
-    )
-    return order, told

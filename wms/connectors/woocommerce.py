@@ -31,6 +31,7 @@ from wms.connectors import (
     ShopLine,
     ShopOrder,
     setting,
+    table,
 )
 from wms.connectors import orders as common
 from wms.connectors.http import Answer, Door, quoted
@@ -111,7 +112,7 @@ class WooCommerce:
             key=setting(settings, "key"),
             secret=setting(settings, "secret"),
             tracking=way,
-            carriers=common.carriers(settings),
+            carriers=table(settings, "carriers"),
             paid_states=frozenset(str(settings.get("paid_states") or "").replace(",", " ").split()),
             notify=settings.get("notify", True) is not False,
         )

@@ -16,7 +16,7 @@ from wms.clock import now
 from wms.connectors import ShopLine, ShopOrder
 from wms.db import actor_of
 from wms.errors import N_, Refusal
-from wms.models import Item, Journal, LineKind, Order, OrderLine, OrderState, Shop, new_id
+from wms.models import Item, Journal, LineKind, Order, OrderLine, OrderState, Shop, ShopSku, new_id
 from wms.order_states import advance
 
 Fate = Literal["new", "held", "same", "changed", "too_late", "skipped", "cancel", "intercept"]
@@ -32,11 +32,31 @@ SKIP_OTHER = N_("not to be shipped in this state")
 INTERCEPT = N_("cancelled at the shop: stopped where it stands")
 TOO_LATE = N_("changed at the shop, but work on it has begun: look at it")
 
-HOLDS = {"absurd_qty": HOLD_ABSURD}
+HOLD_REFUSED = N_("the buyer wants a refund and the shop said no: decide whether to ship")
+HOLD_NOT_YET = N_("paid, but the shop does not let it be shipped yet")
+HOLD_PAUSED = N_("stopped at the shop")
+HOLD_UNREADABLE = N_("cannot be understood: look at it in the shop")
+HOLD_SHIPPED = N_("already shipped at the shop: ship it here only if it is another parcel")
+HOLD_OTHER = N_("the shop does not want it shipped now")
+HOLD_UNSURE = N_("the shop wants it looked at (%(hold)s)")
+
+HOLDS = {
+    "absurd_qty": HOLD_ABSURD,
+    "refund_asked": HOLD_REFUND,
+    "refund_refused": HOLD_REFUSED,
+    "not_yet": HOLD_NOT_YET,
+    "paused": HOLD_PAUSED,
+    "unreadable": HOLD_UNREADABLE,
+}
+"""What a person reads for each of connectors.HOLDS."""
 
 
 class HasUnknownItems(Refusal):
     message = N_("Order %(order)s still has an unknown item: %(sku)s. Add the item, then release the hold.")
+
+
+class NothingToShip(Refusal):
+    message = N_("Order %(order)s has no lines that were understood. Put it right in the shop; it is read again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +73,13 @@ class Decision:
 
 def preview(session: Session, warehouse_id: int, shop: Shop, orders: Iterable[ShopOrder]) -> list[Decision]:
     """Say order by order what ``take`` would do, writing nothing."""
-    known = _known_items(session)
+    known = _known_items(session, shop)
     return [_decide(session, warehouse_id, shop, order, known)[0] for order in orders]
 
 
-def unknown_items(session: Session, orders: Iterable[ShopOrder]) -> dict[str, str]:
+def unknown_items(session: Session, shop: Shop, orders: Iterable[ShopOrder]) -> dict[str, str]:
     """SKUs that no item has, with the name the shop gives them; what is too long to be a SKU is left out."""
-    known = _known_items(session)
+    known = _known_items(session, shop)
     return {
         line.sku.strip(): line.name
         for order in orders
@@ -74,7 +94,7 @@ def unknown_items(session: Session, orders: Iterable[ShopOrder]) -> dict[str, st
 def take(session: Session, shop: Shop, order: ShopOrder) -> Decision:
     """Save one order in this transaction. The same order again is left as it is."""
     warehouse_id = actor_of(session).warehouse_id
-    known = _known_items(session, {line.sku for line in order.lines})
+    known = _known_items(session, shop, {line.sku for line in order.lines})
     decision, row = _decide(session, warehouse_id, shop, order, known)
     if decision.fate in ("new", "held"):
         _save(session, warehouse_id, shop, order, decision, known)
@@ -146,14 +166,16 @@ def _decide(
         return say("skipped", SKIP_CANCELLED), row
     if row is not None and not untouched:
         return say("too_late", TOO_LATE), row
+    if row is not None:
+        return (say("changed") if wanted or order.hold else say("cancel", SKIP_NO_GOODS)), row
+    if order.hold == "unreadable":
+        return say("held", HOLD_UNREADABLE), None
     if order.state == "shipped":
         return say("skipped", SKIP_SHIPPED), row
     if not wanted:
         return say("skipped", SKIP_NO_GOODS), row
     if order.state == "other":
         return say("skipped", SKIP_OTHER), row
-    if row is not None:
-        return say("changed"), row
     why, facts = _hold(order, wanted, known)
     return (say("held", why, **facts) if why else say("new")), None
 
@@ -162,8 +184,12 @@ def _hold(order: ShopOrder, wanted: Sequence[ShopLine], known: dict[str, int]) -
     """The first reason to hold. An unknown item comes last: letting the order go asks for it again by itself."""
     if order.state == "refunding":
         return HOLD_REFUND, {}
+    if order.state in ("shipped", "other"):
+        return (HOLD_SHIPPED if order.state == "shipped" else HOLD_OTHER), {}
+    if order.hold in HOLDS:
+        return HOLDS[order.hold], {}
     if order.hold:
-        return HOLDS.get(order.hold, HOLD_ABSURD), {}
+        return HOLD_UNSURE, {"hold": order.hold}
     for line in wanted:
         if _item_key(line.sku) not in known:
             return HOLD_UNKNOWN_ITEM, {"sku": line.sku}
@@ -187,12 +213,16 @@ def _item_key(sku: str) -> str:
     return sku.strip().upper()
 
 
-def _known_items(session: Session, skus: set[str] | None = None) -> dict[str, int]:
-    """SKU in upper case → item id: shops are careless about case."""
-    query = select(func.upper(Item.sku), Item.id).where(Item.active)
+def _known_items(session: Session, shop: Shop, skus: set[str] | None = None) -> dict[str, int]:
+    """SKU in upper case → item id: shops are careless about case. What a person said of this shop's SKU goes first."""
+    items = select(func.upper(Item.sku), Item.id).where(Item.active)
+    said = select(ShopSku.sku, ShopSku.item_id).where(
+        ShopSku.warehouse_id == shop.warehouse_id, ShopSku.shop_id == shop.id
+    )
     if skus is not None:
-        query = query.where(func.upper(Item.sku).in_({_item_key(s) for s in skus}))
-    return {row[0]: row[1] for row in session.execute(query)}
+        keys = {_item_key(sku) for sku in skus}
+        items, said = items.where(func.upper(Item.sku).in_(keys)), said.where(ShopSku.sku.in_(keys))
+    return {row[0]: row[1] for query in (items, said) for row in session.execute(query)}
 
 
 def _save(
@@ -277,7 +307,9 @@ def let_go(session: Session, order: Order) -> None:
         .scalars()
         .all()
     )
-    known = _known_items(session, {line.sku for line in lines})
+    if not lines:
+        raise NothingToShip(order=order.shop_order_no)
+    known = _known_items(session, session.get_one(Shop, order.shop_id), {line.sku for line in lines})
     for line in lines:
         line.item_id = line.item_id or known.get(_item_key(line.sku))
         if line.item_id is None and line.wanted:

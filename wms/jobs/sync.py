@@ -6,17 +6,19 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy.orm import Session
 
 from wms import journal
 from wms.clock import now
 from wms.connectors import Connector, ConnectorError, Pushed, Shipment, connector_for
 from wms.db import Actor, Database
 from wms.errors import N_
+from wms.jobs import lanes
 from wms.models import (
     Carrier,
     Order,
@@ -38,6 +40,8 @@ FIRST_RETRY = timedelta(seconds=30)
 LONGEST_RETRY = timedelta(hours=1)
 GIVE_UP_AFTER = 20
 
+LOOK_AGAIN = timedelta(seconds=30)
+OTHERS_TO_COME = N_("The shop is told when the last parcel of this order has left.")
 BROKE = N_("The connector broke: %(fault)s")
 
 log = logging.getLogger("wms.sync")
@@ -71,18 +75,32 @@ def push_outstanding(
     """
     report = Report()
     connectors: dict[int, Connector] = {}
-    for number, (warehouse_id, push_id) in enumerate(_due(database, limit, all_now)):
-        if not _claim(database, warehouse_id, push_id):
+    shut = lanes.paused(database)
+    for number, (warehouse_id, push_id, shop_id) in enumerate(_due(database, limit, all_now)):
+        if shop_id in shut or not _claim(database, warehouse_id, push_id):
             continue
         what = f"{warehouse_id}-{push_id}"
         try:
-            shop, shipment = _shipment(database, warehouse_id, push_id)
+            shop, shipment, complete = _shipment(database, warehouse_id, push_id)
             what = f"{shop.code} {shipment.shop_order_no} {shipment.waybill_no}"
             if shop.id not in connectors:
-                connectors[shop.id] = connect(shop.connector, shop.settings)
+                connectors[shop.id] = lanes.reach(database, shop, connect)
+            if connectors[shop.id].grain == "order" and not complete:
+                # One call speaks of the whole order, and the shop takes it once: with its last parcel.
+                _put_back(database, warehouse_id, push_id, OTHERS_TO_COME, {})
+                report.counts["waits"] += 1
+                continue
             outcome: Pushed | ConnectorError = connectors[shop.id].push_shipment(shipment)
         except ConnectorError as error:
             outcome = error
+            if error.reason in lanes.SHOP_WIDE:
+                # It says nothing of this parcel: the shop's lane rests, its pushes keep their turn.
+                lanes.failed(database, shop, error)
+                shut.add(shop_id)
+                _put_back(database, warehouse_id, push_id, error.message, _json(error.facts))
+                report.counts["paused"] += 1
+                report.lines.append(f"{what}: paused: {error}")
+                continue
         except Exception as error:
             log.exception("push %s broke", what)
             outcome = ConnectorError(
@@ -97,16 +115,20 @@ def push_outstanding(
     return report
 
 
-def _due(database: Database, limit: int, all_now: bool) -> list[tuple[int, int]]:
+def _due(database: Database, limit: int, all_now: bool) -> list[tuple[int, int, int]]:
     at = now()
-    waiting = [Push.state == PushState.PENDING, and_(Push.state == PushState.SENDING, Push.leased_until < at)]
+    pending = Push.state == PushState.PENDING
+    waiting = [
+        pending if all_now else and_(pending, Push.next_at <= at),
+        and_(Push.state == PushState.SENDING, Push.leased_until < at),
+    ]
     retry = Push.state == PushState.RETRY
     waiting.append(retry if all_now else and_(retry, Push.next_at <= at))
     with database.reading() as session:
         return [
-            (row[0], row[1])
+            (row[0], row[1], row[2])
             for row in session.execute(
-                select(Push.warehouse_id, Push.id).where(or_(*waiting)).order_by(Push.id).limit(limit)
+                select(Push.warehouse_id, Push.id, Push.shop_id).where(or_(*waiting)).order_by(Push.id).limit(limit)
             )
         ]
 
@@ -130,42 +152,66 @@ def _claim(database: Database, warehouse_id: int, push_id: int) -> bool:
     return claimed == 1
 
 
-def _shipment(database: Database, warehouse_id: int, push_id: int) -> tuple[Shop, Shipment]:
+def _put_back(database: Database, warehouse_id: int, push_id: int, reason: str, facts: dict[str, Any]) -> None:
+    """The push keeps its turn: nothing was said about its parcel, so it counts as no try."""
+    with database.transaction(Actor(warehouse_id)) as session:
+        push = session.get_one(Push, (warehouse_id, push_id), with_for_update=True)
+        push.state, push.leased_until, push.attempts = PushState.PENDING, None, max(push.attempts - 1, 0)
+        push.reason, push.evidence, push.next_at = reason, facts, now() + LOOK_AGAIN
+
+
+def _shipment(database: Database, warehouse_id: int, push_id: int) -> tuple[Shop, Shipment, bool]:
+    """The shop, the parcel with the order's others that left, and whether the whole order has left."""
     with database.reading() as session:
         push = session.get_one(Push, (warehouse_id, push_id))
-        parcel = session.get_one(Parcel, (warehouse_id, push.parcel_id))
         order = session.get_one(Order, (warehouse_id, push.order_id))
-        carrier = session.get_one(Carrier, parcel.carrier_id)
-        number = session.execute(
-            select(Waybill.number).where(
-                Waybill.warehouse_id == warehouse_id, Waybill.parcel_id == parcel.id, Waybill.state == WaybillState.LIVE
+        left = session.execute(
+            select(Parcel)
+            .where(
+                Parcel.warehouse_id == warehouse_id,
+                Parcel.order_id == order.id,
+                Parcel.state.in_([ParcelState.HANDED_OVER, ParcelState.ACKNOWLEDGED]),
             )
-        ).scalar_one()
-        lines = tuple(
-            (row[0], row[1], int(row[2]))
-            for row in session.execute(
-                select(OrderLine.line_ref, OrderLine.sku, func.sum(ParcelLine.qty))
-                .join(
-                    ParcelLine,
-                    and_(ParcelLine.warehouse_id == OrderLine.warehouse_id, ParcelLine.order_line_id == OrderLine.id),
-                )
-                .where(ParcelLine.warehouse_id == warehouse_id, ParcelLine.parcel_id == parcel.id, ParcelLine.qty > 0)
-                .group_by(OrderLine.line_ref, OrderLine.sku)
-                .order_by(OrderLine.line_ref)
+            .order_by(Parcel.id)
+        ).scalars()
+        told = {parcel.id: _of_parcel(session, order, parcel) for parcel in left}
+        mine = told.pop(push.parcel_id)
+        complete = order.state in (OrderState.SHIPPED, OrderState.ACKNOWLEDGED)
+        return session.get_one(Shop, push.shop_id), replace(mine, others=tuple(told.values())), complete
+
+
+def _of_parcel(session: Session, order: Order, parcel: Parcel) -> Shipment:
+    warehouse_id = parcel.warehouse_id
+    carrier = session.get_one(Carrier, parcel.carrier_id)
+    number = session.execute(
+        select(Waybill.number).where(
+            Waybill.warehouse_id == warehouse_id, Waybill.parcel_id == parcel.id, Waybill.state == WaybillState.LIVE
+        )
+    ).scalar_one()
+    lines = tuple(
+        (row[0], row[1], int(row[2]))
+        for row in session.execute(
+            select(OrderLine.line_ref, OrderLine.sku, func.sum(ParcelLine.qty))
+            .join(
+                ParcelLine,
+                and_(ParcelLine.warehouse_id == OrderLine.warehouse_id, ParcelLine.order_line_id == OrderLine.id),
             )
+            .where(ParcelLine.warehouse_id == warehouse_id, ParcelLine.parcel_id == parcel.id, ParcelLine.qty > 0)
+            .group_by(OrderLine.line_ref, OrderLine.sku)
+            .order_by(OrderLine.line_ref)
         )
-        shop = session.get_one(Shop, push.shop_id)
-        assert parcel.handed_over_at is not None
-        return shop, Shipment(
-            order.shop_order_no,
-            parcel.code,
-            f"{warehouse_id}-{parcel.code}",
-            carrier.code,
-            carrier.name,
-            number,
-            parcel.handed_over_at,
-            lines,
-        )
+    )
+    assert parcel.handed_over_at is not None
+    return Shipment(
+        order.shop_order_no,
+        parcel.code,
+        f"{warehouse_id}-{parcel.code}",
+        carrier.code,
+        carrier.name,
+        number,
+        parcel.handed_over_at,
+        lines,
+    )
 
 
 def _record(database: Database, warehouse_id: int, push_id: int, outcome: Pushed | ConnectorError) -> PushState:
@@ -191,7 +237,7 @@ def _record(database: Database, warehouse_id: int, push_id: int, outcome: Pushed
         return push.state
 
 
-def _acknowledge(session: Any, push: Push) -> None:
+def _acknowledge(session: Session, push: Push) -> None:
     parcel = session.get_one(Parcel, (push.warehouse_id, push.parcel_id))
     parcel.state = ParcelState.ACKNOWLEDGED
     session.flush()

@@ -11,13 +11,14 @@ from zoneinfo import ZoneInfo
 from wms import print_lease
 from wms.clock import now
 from wms.db import Database, migrations_pending, open_database
-from wms.jobs import audit, print_queue, sync
+from wms.jobs import audit, intake, print_queue, sync
 from wms.settings import Settings
 
 LOOK_EVERY_S = 0.05
 """How often the queue is looked at. One indexed SELECT; the packer's label starts within this time."""
 
 PUSH_EVERY = timedelta(seconds=10)
+PULL_LOOK_EVERY = timedelta(seconds=5)
 NIGHT_HOUR = 3
 
 log = logging.getLogger("wms.worker")
@@ -40,7 +41,8 @@ def _pace(database: Database, settings: Settings, stop: threading.Event) -> None
     busy: dict[tuple[int, int], object] = {}
     next_push, last_night = now(), _night(settings)
     with ThreadPoolExecutor(8, thread_name_prefix="print") as pool:
-        pushing = None
+        pushing = pulling = None
+        next_pull = now()
         while not stop.wait(LOOK_EVERY_S):
             try:
                 for key in print_lease.printers_due(database):
@@ -49,6 +51,9 @@ def _pace(database: Database, settings: Settings, stop: threading.Event) -> None
                 if now() >= next_push and (pushing is None or pushing.done()):
                     next_push = now() + PUSH_EVERY
                     pushing = pool.submit(_push, database)
+                if now() >= next_pull and (pulling is None or pulling.done()):
+                    next_pull = now() + PULL_LOOK_EVERY
+                    pulling = pool.submit(_pull, database)
                 if _night(settings) != last_night:
                     last_night = _night(settings)
                     pool.submit(_at_night, database, settings)
@@ -71,6 +76,18 @@ def _push(database: Database) -> None:
             log.warning("%s", line)
     except Exception:
         log.exception("push")
+
+
+def _pull(database: Database) -> None:
+    try:
+        intake.settle_left(database)
+        for pulled in intake.pull_due(database):
+            if pulled.error is not None:
+                log.warning("reading shop %s: %s", pulled.shop, pulled.error)
+            elif pulled.fates:
+                log.info("shop %s: %s", pulled.shop, dict(pulled.fates))
+    except Exception:
+        log.exception("pull")
 
 
 def _night(settings: Settings) -> object:

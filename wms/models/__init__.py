@@ -41,6 +41,7 @@ from wms.models.parcels import (
 from wms.models.people import Device, Journal, Operator, Role, ScanRequest, SignIn, Warehouse
 from wms.models.places import VIRTUAL, Location, LocationKind, ToteUse
 from wms.models.printing import PrintAttempt, Printer, PrinterLanguage, PrintJob, PrintState, Station
+from wms.models.shops import RawOrder, RawState, ShopLane, ShopSku
 from wms.models.stock import Allocation, Balance, Condition, MoveReason, StockMove
 
 __all__ = [
@@ -82,6 +83,8 @@ __all__ = [
     "Push",
     "PushState",
     "PutawayWork",
+    "RawOrder",
+    "RawState",
     "Receipt",
     "ReceiptLine",
     "ReceiptState",
@@ -89,6 +92,8 @@ __all__ = [
     "Role",
     "ScanRequest",
     "Shop",
+    "ShopLane",
+    "ShopSku",
     "Shortage",
     "ShortageState",
     "SignIn",

@@ -9,10 +9,12 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Enum, ForeignKey, ForeignKeyConstraint, MetaData
+from sqlalchemy import JSON, BigInteger, DateTime, Enum, ForeignKey, ForeignKeyConstraint, MetaData
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
+
+from wms import sealing
 
 EPOCH_MS = 1_704_067_200_000
 """2024-01-01 UTC: ids count milliseconds from here."""
@@ -53,6 +55,19 @@ class UtcTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=UTC)
+
+
+class Sealed(TypeDecorator[dict[str, Any]]):
+    """A dictionary with secrets in it: sealed in the table, plain in Python. Assign it anew to change it."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: dict[str, Any] | None, dialect: Dialect) -> dict[str, Any] | None:
+        return None if value is None else sealing.seal(value)
+
+    def process_result_value(self, value: dict[str, Any] | None, dialect: Dialect) -> dict[str, Any] | None:
+        return None if value is None else sealing.unseal(value)
 
 
 class Base(DeclarativeBase):

@@ -6,15 +6,18 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, Integer, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
-from wms.models.base import Base, InWarehouse, state_column, within
+from wms.models.base import Base, InWarehouse, Sealed, state_column, within
 from wms.models.people import SmallId
 
 
 class Shop(Base):
-    """A shop 店铺 whose orders we ship; ``connector`` names the file in wms/connectors that speaks to it."""
+    """A shop 店铺 whose orders we ship; ``connector`` names the file in wms/connectors that speaks to it.
+
+    ``settings`` hold its keys and are sealed at rest. ``fail_closed``: without the shop's word no label (R28).
+    """
 
     __tablename__ = "shop"
     id: Mapped[int] = mapped_column(SmallId, primary_key=True)
@@ -22,7 +25,8 @@ class Shop(Base):
     code: Mapped[str] = mapped_column(String(32), unique=True)
     name: Mapped[str] = mapped_column(String(120))
     connector: Mapped[str] = mapped_column(String(24), default="csv")
-    settings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    settings: Mapped[dict[str, Any]] = mapped_column(Sealed, default=dict)
+    fail_closed: Mapped[bool] = mapped_column(default=False, server_default=false())
     carrier_id: Mapped[int | None] = mapped_column(ForeignKey("carrier.id"))
     active: Mapped[bool] = mapped_column(default=True)
 

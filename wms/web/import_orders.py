@@ -229,7 +229,7 @@ def preview(token: str) -> str | tuple[str, int]:
             shop = _shop(session, shop_id)
             decisions = take_in.preview(session, operator().warehouse_id, shop, file.orders)
             facts = _facts(kept, shop, mapping, file, decisions)
-            unknown = len(take_in.unknown_items(session, file.orders))
+            unknown = len(take_in.unknown_items(session, shop, file.orders))
             return render(Screen("desk/import_preview.html", {**facts, "unknown": unknown}))
     except (Refusal, ConnectorError) as error:
         return _ask(_told(error), shop_id, wanted), 422
@@ -244,7 +244,7 @@ def take(token: str) -> str | tuple[str, int]:
         mapping, file = _read(kept, wanted)
         with database().reading() as session:
             shop = _shop(session, shop_id)
-            unknown = take_in.unknown_items(session, file.orders) if request.form.get("add_items") else {}
+            unknown = take_in.unknown_items(session, shop, file.orders) if request.form.get("add_items") else {}
     except (Refusal, ConnectorError) as error:
         return _ask(_told(error), shop_id, wanted), 422
     _add_items(unknown)

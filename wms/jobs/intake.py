@@ -1,0 +1,214 @@
+"""Orders come in by themselves: read in windows, saved as they came, then made into orders of ours (R28).
+
+The order as it came is saved before anything is made of it, and the cursor moves only over what is saved: a kill
+at any place reads some orders twice and none too few. One order that cannot be understood never stops the others.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from wms.clock import now
+from wms.connectors import ConnectorError, Rereads, ShopOrder, Windowed, connector_for
+from wms.connectors.kept import as_json, fingerprint, from_json
+from wms.db import Actor, Database
+from wms.errors import N_, Refusal
+from wms.flows import cancel, take_in
+from wms.jobs import lanes
+from wms.models import RawOrder, RawState, Shop, ShopLane, new_id
+
+PULL_EVERY = timedelta(minutes=1)
+TRIES = 10
+UNREADABLE = N_("This order cannot be understood. It is kept as it came; look at it in the shop.")
+BROKE = N_("It could not be taken in (%(fault)s). It is tried again with its next change, or by hand.")
+
+CONNECTOR_BROKE = N_("The connector broke: %(fault)s")
+
+log = logging.getLogger("wms.intake")
+
+
+@dataclass(slots=True)
+class Pulled:
+    """What one reading of one shop brought: orders by what became of them; and why it ended early."""
+
+    shop: str
+    fates: Counter[str] = field(default_factory=Counter)
+    error: ConnectorError | None = None
+    unread: dict[str, str] = field(default_factory=dict)
+
+
+def pull_due(database: Database, connect: lanes.Connect = connector_for) -> list[Pulled]:
+    """Read every shop that is due, one after the other."""
+    return [
+        pulled
+        for shop_id in lanes.to_pull(database)
+        if (pulled := pull(database, shop_id, connect=connect)) is not None
+    ]
+
+
+def pull(
+    database: Database,
+    shop_id: int,
+    *,
+    connect: lanes.Connect = connector_for,
+    since: datetime | None = None,
+    progress: Callable[[int], None] = lambda _n: None,
+) -> Pulled | None:
+    """Read one shop from its cursor, or from ``since``, which leaves the cursor alone. None: somebody else reads it."""
+    who = lanes.holder()
+    with database.reading() as session:
+        shop = session.get_one(Shop, shop_id)
+    if not lanes.take(database, shop, who):
+        return None
+    pulled, began = Pulled(shop.code), now()
+    try:
+        _read(database, shop, who, connect, since, pulled, progress)
+    except ConnectorError as error:
+        pulled.error = error
+        if lanes.failed(database, shop, error) is None:
+            log.warning("reading shop %s: %s", shop.code, error.reason)
+    except Exception as error:
+        log.exception("reading shop %s broke", shop.code)
+        pulled.error = ConnectorError(
+            permanent=False,
+            reason="fault",
+            message=N_("The connector broke: %(fault)s"),
+            facts={"fault": type(error).__name__},
+        )
+        lanes.failed(database, shop, pulled.error)
+    finally:
+        done = {} if pulled.error else {"pulled_at": began, "pulled": sum(pulled.fates.values())}
+        lanes.save(database, shop, who, leased_until=None, leased_by="", next_pull_at=now() + PULL_EVERY, **done)
+    return pulled
+
+
+def _read(
+    database: Database,
+    shop: Shop,
+    who: str,
+    connect: lanes.Connect,
+    since: datetime | None,
+    pulled: Pulled,
+    progress: Callable[[int], None],
+) -> None:
+    connector = lanes.reach(database, shop, connect)
+    with database.reading() as session:
+        held = session.get(ShopLane, shop.id)
+        cursor = held.cursor if held else None
+    began, saved = now(), cursor
+    for number, order in enumerate(connector.fetch_orders(since or cursor), 1):
+        pulled.fates[receive(database, shop, order)] += 1
+        reached = connector.complete_until if isinstance(connector, Windowed) else None
+        if since is None and reached is not None and (saved is None or reached > saved):
+            # Saved orders lie behind it, so it may move though the reading is under way.
+            saved = reached
+            if not lanes.save(database, shop, who, cursor=saved, leased_until=now() + lanes.LEASE):
+                return  # we slept too long; somebody else reads on from the cursor
+        if number % 50 == 0:
+            lanes.save(database, shop, who, leased_until=now() + lanes.LEASE)
+            progress(number)
+    end = connector.complete_until if isinstance(connector, Windowed) else began
+    if since is None and end is not None and (saved is None or end > saved):
+        lanes.save(database, shop, who, cursor=end)
+    pulled.unread = {name: str(error) for name, error in getattr(connector, "unread", {}).items()}
+    with database.transaction(Actor(shop.warehouse_id)) as session:
+        lanes.went_well(session, shop, connector)
+
+
+def reread(database: Database, shop: Shop, order_no: str, connect: lanes.Connect = connector_for) -> str:
+    """Read one order anew (after a webhook, before a label) and take in what it says now. Raises ConnectorError."""
+    connector = lanes.reach(database, shop, connect)
+    if not isinstance(connector, Rereads):
+        return ""
+    return receive(database, shop, connector.read_order(order_no))
+
+
+def receive(database: Database, shop: Shop, order: ShopOrder) -> str:
+    """Save an order as it came, then make an order of ours of it; returns what became of it."""
+    try:
+        raw_id = keep(database, shop, order)
+    except IntegrityError:  # read by a webhook and by the clock in the same instant
+        raw_id = keep(database, shop, order)
+    return "same" if raw_id is None else settle(database, shop.warehouse_id, raw_id)
+
+
+def keep(database: Database, shop: Shop, order: ShopOrder) -> int | None:
+    """Save the order as it came; its id when it says something new. An older reading never replaces a newer one."""
+    body = as_json(order)
+    sha256 = fingerprint(body)
+    with database.transaction(Actor(shop.warehouse_id)) as session:
+        raw = session.execute(
+            select(RawOrder)
+            .where(
+                RawOrder.warehouse_id == shop.warehouse_id,
+                RawOrder.shop_id == shop.id,
+                RawOrder.shop_order_no == order.shop_order_no[:64],
+            )
+            .with_for_update()
+        ).scalar_one_or_none()
+        if raw is None:
+            raw = RawOrder(
+                warehouse_id=shop.warehouse_id, id=new_id(), shop_id=shop.id, shop_order_no=order.shop_order_no[:64]
+            )
+            session.add(raw)
+        else:
+            older = raw.told_at is not None and order.updated_at is not None and order.updated_at < raw.told_at
+            settled = raw.state in (RawState.TAKEN, RawState.SKIPPED, RawState.UNREADABLE)
+            if older or (raw.sha256 == sha256 and settled):
+                return None
+        raw.told_at, raw.received_at, raw.sha256, raw.body = order.updated_at, now(), sha256, body
+        raw.state, raw.reason, raw.facts, raw.tries = RawState.NEW, "", {}, 0
+        session.flush()
+        return raw.id
+
+
+def settle(database: Database, warehouse_id: int, raw_id: int) -> str:
+    """Make of a kept order what can be made; what goes wrong is written on it and stops nobody else."""
+    try:
+        with database.transaction(Actor(warehouse_id)) as session:
+            raw = session.execute(
+                select(RawOrder).where(RawOrder.warehouse_id == warehouse_id, RawOrder.id == raw_id).with_for_update()
+            ).scalar_one()
+            order = from_json(raw.body)
+            if order.hold == "unreadable":
+                raw.state, raw.reason = RawState.UNREADABLE, UNREADABLE
+                return "unreadable"
+            shop = session.get_one(Shop, raw.shop_id)
+            decision = take_in.take(session, shop, order)
+            raw.state = RawState.SKIPPED if decision.fate == "skipped" else RawState.TAKEN
+            raw.reason, raw.facts = decision.why, dict(decision.facts)
+            if decision.fate != "skipped":
+                row = take_in.order_row(session, shop, order.shop_order_no)
+                raw.order_id = row.id
+                if decision.fate == "intercept":  # stopped wherever it stands (R28)
+                    cancel.cancel(session, row, "shop")
+            return decision.fate
+    except (Refusal, DBAPIError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        reason, facts = BROKE, {"fault": type(error).__name__}
+        if isinstance(error, Refusal):
+            reason, facts = error.message, {name: str(value) for name, value in error.facts.items()}
+        else:
+            log.exception("order %s of the shop was not taken in", raw_id)
+        with database.transaction(Actor(warehouse_id)) as session:
+            raw = session.get_one(RawOrder, (warehouse_id, raw_id), with_for_update=True)
+            raw.state, raw.tries = RawState.FAILED, raw.tries + 1
+            raw.reason, raw.facts = reason, facts
+        return "failed"
+
+
+def settle_left(database: Database) -> int:
+    """Orders that were saved and not yet looked at when their reader died; returns how many."""
+    with database.reading() as session:
+        left = session.execute(
+            select(RawOrder.warehouse_id, RawOrder.id).where(RawOrder.state == RawState.NEW).order_by(RawOrder.id)
+        ).all()
+    for warehouse_id, raw_id in left:
+        settle(database, warehouse_id, raw_id)
+    return len(left)

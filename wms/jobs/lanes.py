@@ -1,0 +1,187 @@
+"""A lane for each shop: one reader at a time, and a pause of its own when the shop does not let us in.
+
+What keeps a shop from answering at all (its key, its quota, its network) pauses that shop and nobody else; orders
+that are here already go on over the floor.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from wms import journal
+from wms.clock import now
+from wms.connectors import Authorised, Connector, ConnectorError, OnToken, connector_for
+from wms.db import Actor, Database
+from wms.models import Shop, ShopLane
+
+LEASE = timedelta(minutes=10)
+"""A reading renews it at every order; a reader that died is followed after this time."""
+SHOP_WIDE = frozenset(
+    {
+        "unauthorised",
+        "wrong_keys",
+        "not_permitted",
+        "missing_setting",
+        "bad_setting",
+        "bad_secret",
+        "damaged_keys",
+        "unknown_kind",
+        "no_access",
+        "banned",
+    }
+)
+"""Reasons that concern the shop, not one order: nothing else would go through either."""
+ASK_AGAIN = timedelta(minutes=15)
+"""After what only a person can put right: a new key is noticed by itself, and a wrong one is not tried every second."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 20.0, 1800.0
+
+Connect = Callable[..., Connector]
+
+log = logging.getLogger("wms.lanes")
+
+
+def holder() -> str:
+    return f"{socket.gethostname()[:20]}:{os.getpid()}:{threading.get_native_id()}"
+
+
+def keeper(database: Database, warehouse_id: int, shop_id: int) -> OnToken:
+    """Saves a renewed key at once: the old one is worth nothing from then on."""
+
+    def keep(changed: dict[str, str]) -> None:
+        with database.transaction(Actor(warehouse_id)) as session:
+            shop = session.execute(select(Shop).where(Shop.id == shop_id).with_for_update()).scalar_one()
+            shop.settings = {**shop.settings, **changed}
+            journal.note(session, shop, "key_renewed", "", ", ".join(sorted(changed)))
+
+    return keep
+
+
+def reach(database: Database, shop: Shop, connect: Connect = connector_for) -> Connector:
+    """The shop's connector, with its renewed keys saved. Raises ConnectorError."""
+    if connect is connector_for:
+        connect = partial(connector_for, on_token=keeper(database, shop.warehouse_id, shop.id))
+    return connect(shop.connector, shop.settings)
+
+
+def lane(session: Session, shop: Shop) -> ShopLane:
+    """The shop's lane, made at its first use; two makers at once make one."""
+    insert: Any = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    session.execute(
+        insert(ShopLane)
+        .values(shop_id=shop.id, warehouse_id=shop.warehouse_id, pulled=0, failures=0, by_hand=False)
+        .on_conflict_do_nothing()
+    )
+    return session.execute(
+        select(ShopLane).where(ShopLane.shop_id == shop.id).execution_options(populate_existing=True)
+    ).scalar_one()
+
+
+def to_pull(database: Database) -> list[int]:
+    """Shops to be read now: due, not paused, read by nobody."""
+    at = now()
+    with database.reading() as session:
+        return list(
+            session.execute(
+                select(Shop.id)
+                .outerjoin(ShopLane, ShopLane.shop_id == Shop.id)
+                .where(
+                    Shop.active,
+                    or_(
+                        ShopLane.shop_id.is_(None),
+                        or_(ShopLane.next_pull_at.is_(None), ShopLane.next_pull_at <= at)
+                        & or_(ShopLane.paused_until.is_(None), ShopLane.paused_until <= at)
+                        & or_(ShopLane.leased_until.is_(None), ShopLane.leased_until <= at)
+                        & ShopLane.by_hand.is_(False),
+                    ),
+                )
+                .order_by(ShopLane.next_pull_at)
+            ).scalars()
+        )
+
+
+def paused(database: Database) -> set[int]:
+    """Shops of which nothing is asked now."""
+    with database.reading() as session:
+        return set(
+            session.execute(
+                select(ShopLane.shop_id).where(or_(ShopLane.by_hand, ShopLane.paused_until > now()))
+            ).scalars()
+        )
+
+
+def take(database: Database, shop: Shop, who: str) -> bool:
+    """Become the shop's only reader."""
+    at = now()
+    with database.transaction(Actor(shop.warehouse_id)) as session:
+        lane(session, shop)
+        taken: int = session.execute(
+            update(ShopLane)
+            .where(
+                ShopLane.shop_id == shop.id,
+                or_(ShopLane.leased_until.is_(None), ShopLane.leased_until <= at, ShopLane.leased_by == who),
+            )
+            .values(leased_until=at + LEASE, leased_by=who)
+            .execution_options(synchronize_session=False)
+        ).rowcount  # type: ignore[attr-defined]
+    return taken == 1
+
+
+def save(database: Database, shop: Shop, who: str, **values: Any) -> bool:
+    """Write on a lane that is ours; False when it is somebody else's by now."""
+    with database.transaction(Actor(shop.warehouse_id)) as session:
+        written: int = session.execute(
+            update(ShopLane)
+            .where(ShopLane.shop_id == shop.id, ShopLane.leased_by == who)
+            .values(**values)
+            .execution_options(synchronize_session=False)
+        ).rowcount  # type: ignore[attr-defined]
+    return written == 1
+
+
+def went_well(session: Session, shop: Shop, connector: Connector) -> None:
+    """The shop answered: its pause and its count of failures are over."""
+    held = lane(session, shop)
+    if held.paused_reason:
+        journal.note(session, shop, "lane", "paused", "open")
+    held.failures, held.paused_until, held.paused_reason, held.paused_facts = 0, None, "", {}
+    if isinstance(connector, Authorised):
+        held.authorised_until = connector.authorised_until
+
+
+def failed(database: Database, shop: Shop, error: ConnectorError) -> datetime | None:
+    """Pause the shop for what it said; None when the error concerns one order only."""
+    wide = error.reason in SHOP_WIDE
+    if error.permanent and not wide:
+        return None
+    with database.transaction(Actor(shop.warehouse_id)) as session:
+        held = lane(session, shop)
+        held.failures += 1
+        if error.retry_after_s is not None:
+            pause = timedelta(seconds=error.retry_after_s + random.uniform(0, 3))
+        elif error.permanent:
+            pause = ASK_AGAIN
+        else:
+            longest_s = min(FIRST_PAUSE_S * 2.0 ** min(held.failures - 1, 10), LONGEST_PAUSE_S)
+            pause = timedelta(seconds=longest_s * random.uniform(0.8, 1.2))
+        if not held.paused_reason:
+            journal.note(session, shop, "lane", "open", f"paused {error.reason}")
+        held.paused_until = now() + pause
+        held.paused_reason, held.paused_facts = error.message, _plain(error.facts)
+        log.warning("shop %s is paused: %s", shop.code, error.reason)
+        return held.paused_until
+
+
+def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value if isinstance(value, int | float | str | bool) else str(value) for name, value in facts.items()}
