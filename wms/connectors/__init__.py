@@ -195,6 +195,10 @@ OnToken = Callable[[dict[str, str]], None]
 KINDS = ("csv", "douyin", "jd", "pinduoduo", "shopify", "taobao", "vendure", "webhook", "woocommerce")
 
 
+LIVE = ("douyin", "jd", "pinduoduo", "shopify", "taobao", "vendure", "webhook", "woocommerce")
+"""Kinds that can be asked about one order right now; files say what they say when they come."""
+
+
 def connector_for(kind: str, settings: Mapping[str, Any], on_token: OnToken | None = None) -> Connector:
     """The connector of that kind; the settings of each stand in its module."""
     if kind == "csv":

@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
-from wms import allocation, journal, labels, ledger, lookup, waybills
+from wms import allocation, gate_checks, journal, labels, ledger, lookup, waybills
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import (
@@ -377,6 +377,7 @@ def weigh(session: Session, parcel: Parcel, station: Station | None, entered: st
     order = locked(session, parcel.warehouse_id, parcel.order_id)
     if order.cancel_asked or order.state is OrderState.CANCELLED:
         raise OrderCancelled(order=order.shop_order_no)
+    gate_checks.require(session, order)
     if parcel.state is not P.VERIFIED:
         raise ChangedMeanwhile(what=parcel.code)
     parcel.weight_g = int(text)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from wms import journal, ledger, lookup, waybills
+from wms import gate_checks, journal, ledger, lookup, waybills
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import N_, ChangedMeanwhile, OrderCancelled, Refusal
@@ -94,6 +94,15 @@ def manifest_for(session: Session, carrier: Carrier) -> Manifest:
     return manifest
 
 
+def order_of(session: Session, warehouse_id: int, text: str) -> int | None:
+    """The order of the parcel that this code names, to be asked about before it is handed over."""
+    try:
+        found = lookup.expect(session, warehouse_id, text, "parcel")
+    except Refusal:
+        return None
+    return int(found.row.order_id)
+
+
 def scan(session: Session, manifest: Manifest, text: str) -> Parcel:
     """One parcel onto the manifest: checked, taken off the books, its order shipped, its push written."""
     warehouse_id = manifest.warehouse_id
@@ -115,6 +124,7 @@ def scan(session: Session, manifest: Manifest, text: str) -> Parcel:
     ).scalar_one()
     if order.cancel_asked or order.state is OrderState.CANCELLED:
         raise OrderCancelled(order=order.shop_order_no)
+    gate_checks.require(session, order)
     if void is not None or parcel.state is ParcelState.VOID:
         raise VoidLabel(parcel=parcel.code)
     if parcel.manifest_id is not None:

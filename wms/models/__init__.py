@@ -41,7 +41,7 @@ from wms.models.parcels import (
 from wms.models.people import Device, Journal, Operator, Role, ScanRequest, SignIn, Warehouse
 from wms.models.places import VIRTUAL, Location, LocationKind, ToteUse
 from wms.models.printing import PrintAttempt, Printer, PrinterLanguage, PrintJob, PrintState, Station
-from wms.models.shops import RawOrder, RawState, ShopLane, ShopSku
+from wms.models.shops import GateCheck, RawOrder, RawState, ShopLane, ShopSku, Verdict
 from wms.models.stock import Allocation, Balance, Condition, MoveReason, StockMove
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "CountLine",
     "CountState",
     "Device",
+    "GateCheck",
     "Item",
     "Journal",
     "LineKind",
@@ -100,6 +101,7 @@ __all__ = [
     "Station",
     "StockMove",
     "ToteUse",
+    "Verdict",
     "Warehouse",
     "Wave",
     "WaveState",

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, render_template, request
 from sqlalchemy.orm import Session
 
-from wms import labels, trace
+from wms import gate_checks, labels, trace
 from wms.errors import N_, NotFound, Refusal, term
 from wms.flows import board, cancel, orders, release, take_in
 from wms.flows.release import Released
@@ -107,6 +107,18 @@ def _release(session: Session, wave: Wave | None, order_id: int) -> tuple[Wave |
     return into, result
 
 
+GATED = (
+    OrderState.READY,
+    OrderState.RELEASED,
+    OrderState.PICKING,
+    OrderState.PICKED,
+    OrderState.PACKING,
+    OrderState.PACKED,
+    OrderState.SHORT,
+)
+"""States in which the shop's word can still stop an order."""
+
+
 def show_order(session: Session, order_id: int, **_where: Any) -> Screen:
     who = operator()
     order = session.get(Order, (who.warehouse_id, order_id))
@@ -127,6 +139,8 @@ def show_order(session: Session, order_id: int, **_where: Any) -> Screen:
             "may_cancel": order.state not in (OrderState.SHIPPED, OrderState.ACKNOWLEDGED, OrderState.CANCELLED),
             "story": trace.story_of_order(session, order),
             "why": why,
+            "stopped": gate_checks.stands(session, order) if order.state in GATED else None,
+            "gate": gate_checks.of(session, order),
         },
     )
 
@@ -159,6 +173,15 @@ def cancel_order(session: Session, order_id: int) -> Message | None:
     return look(
         N_("Order %(order)s is cancelled. Goods already picked wait to be put back."), order=stopped.shop_order_no
     )
+
+
+@bp.post("/desk/orders/<int:order_id>/let-pass")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def let_pass(session: Session, order_id: int) -> Message | None:
+    stopped = _locked(session, order_id)
+    gate_checks.let_pass(session, stopped, request.form.get("why", ""))
+    return look(N_("Order %(order)s may go out. Your name stands beside it."), order=stopped.shop_order_no)
 
 
 @bp.post("/desk/orders/<int:order_id>/again")

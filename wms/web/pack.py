@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, make_response, request
+from flask import Blueprint, Response, after_this_request, make_response, request
 from sqlalchemy.orm import Session
 
 from wms import labels, waybills
 from wms.errors import N_, BadQuantity, ChangedMeanwhile, term
 from wms.flows import pack
+from wms.jobs import gate
 from wms.models import Carrier, Device, Location, Order, Parcel, ParcelState, Printer, Role, Station
 from wms.scan import clean, parse
 from wms.web.access import database, operator, requires, settings
-from wms.web.floor import Message, Screen, done, first_time, look, page, render
+from wms.web.floor import Message, Screen, asks_the_shop, done, first_time, look, page, render
 
 bp = Blueprint("pack", __name__)
 
@@ -94,7 +96,16 @@ def scan(session: Session) -> Message | None:
         return done(N_("You pack at station %(station)s now."), station=station.name)
     idle = timedelta(minutes=settings().claim_idle_minutes)
     pack.scan(session, who.id, _station(session), code, idle)
+    parcel = pack.open_parcel(session, who.warehouse_id, who.id)
+    if parcel is not None and parcel.state is ParcelState.VERIFIED:
+        # While the parcel goes to the scale the shop is asked for its newest word.
+        after_this_request(partial(_ask_ahead, parcel.order_id))
     return done(N_("%(code)s is right."), code=clean(code)[:40])
+
+
+def _ask_ahead(order_id: int, response: Response) -> Response:
+    gate.ahead(database(), operator().warehouse_id, order_id)
+    return response
 
 
 def _open(session: Session) -> Parcel:
@@ -138,8 +149,14 @@ def undo(session: Session) -> Message | None:
     return look(N_("Undone. Put the piece back into the tote."))
 
 
+def _order_here(session: Session) -> int | None:
+    parcel = pack.open_parcel(session, operator().warehouse_id, operator().id)
+    return parcel.order_id if parcel else None
+
+
 @bp.post("/pack/weigh")
 @requires(Role.PACKER)
+@asks_the_shop(_order_here)
 @first_time(show)
 def weigh(session: Session) -> Message | None:
     pack.weigh(session, _open(session), _station(session), request.form.get("weight_g", ""))

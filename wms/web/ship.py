@@ -11,7 +11,7 @@ from wms.errors import N_, NotFound, term
 from wms.flows import ship
 from wms.models import Carrier, Manifest, ManifestState, Role, Warehouse
 from wms.web.access import database, operator, requires
-from wms.web.floor import Message, Screen, done, first_time, go, page
+from wms.web.floor import Message, Screen, asks_the_shop, done, first_time, go, page
 
 bp = Blueprint("ship", __name__)
 
@@ -75,8 +75,13 @@ def manifest(manifest_id: int) -> str:
     return page(show, manifest_id=manifest_id)
 
 
+def _order_scanned(session: Session) -> int | None:
+    return ship.order_of(session, operator().warehouse_id, request.form.get("code", ""))
+
+
 @bp.post("/ship/<int:manifest_id>/scan")
 @requires(Role.PACKER)
+@asks_the_shop(_order_scanned)
 @first_time(show)
 def scan(session: Session, manifest_id: int) -> Message | None:
     parcel = ship.scan(session, _manifest(session, manifest_id), request.form.get("code", ""))
