@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from wms import gate_checks
 from wms.clock import now
-from wms.connectors import LIVE, ConnectorError, Rereads, connector_for
+from wms.connectors import LIVE, Connector, ConnectorError, Rereads, connector_for
 from wms.db import Actor, Database
 from wms.errors import N_
 from wms.flows import take_in
@@ -21,6 +21,7 @@ from wms.models import GateCheck, Order, Shop, ShopLane, Verdict
 
 PATIENCE_S = 3.0
 """Longer than this no packer is kept waiting; the answer that comes later counts at the next look."""
+TRIES = 3
 FRESH = timedelta(seconds=20)
 """An answer of just now is not asked for again: the last scan of a parcel asks ahead of its scale."""
 SLOW = N_("the shop did not answer in time")
@@ -90,12 +91,7 @@ def _ask(database: Database, shop: Shop, order_id: int, order_no: str, connect: 
         return
     try:
         connector = lanes.reach(database, shop, connect)
-        if isinstance(connector, Rereads):
-            said = connector.read_order(order_no)
-            intake.receive(database, shop, said)  # a cancelled one is stopped wherever it stands
-            state, hold = said.state, said.hold
-        else:
-            state, hold = connector.order_state(order_no), ""  # type: ignore[assignment]
+        state, hold = _newest(database, shop, connector, order_no)
     except ConnectorError as error:
         if error.reason == "no_live_state":  # it tells of changes by itself
             _remember(database, shop.warehouse_id, order_id, Verdict.GO)
@@ -107,6 +103,22 @@ def _ask(database: Database, shop: Shop, order_id: int, order_no: str, connect: 
         return
     reason = _STOPS.get(state, "") or (take_in.HOLDS[hold] if hold in _HOLDS else "")
     _remember(database, shop.warehouse_id, order_id, Verdict.STOP if reason else Verdict.GO, reason)
+
+
+def _newest(database: Database, shop: Shop, connector: Connector, order_no: str) -> tuple[str, str]:
+    """State and hold of the order as it stands at the shop. A line that broke is tried again at once."""
+    for tried in range(TRIES):
+        try:
+            if not isinstance(connector, Rereads):
+                return connector.order_state(order_no), ""
+            said = connector.read_order(order_no)
+        except ConnectorError as error:
+            if error.permanent or error.retry_after_s is not None or tried == TRIES - 1:
+                raise
+        else:
+            intake.receive(database, shop, said)  # a cancelled one is stopped wherever it stands
+            return said.state, said.hold
+    raise AssertionError("unreachable")
 
 
 def _remember(

@@ -16,6 +16,7 @@ class ShopLane(Base):
     """One lane a shop: who reads it now, how far it was read, and until when nothing is asked of it.
 
     ``cursor``: every order changed before it is saved here. ``reread_from``: the night reads again from there.
+    ``last_reason`` says why the last reading broke off; it is empty after a whole one.
     A lane paused for ``paused_reason`` (words with ``paused_facts``) keeps its pushes and pulls; the floor goes on.
     """
 
@@ -29,6 +30,8 @@ class ShopLane(Base):
     paused_until: Mapped[datetime | None]
     paused_reason: Mapped[str] = mapped_column(String(400), default="")
     paused_facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    last_reason: Mapped[str] = mapped_column(String(400), default="")
+    last_facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     by_hand: Mapped[bool] = mapped_column(default=False)
     failures: Mapped[int] = mapped_column(Integer, default=0)
     pulled_at: Mapped[datetime | None]

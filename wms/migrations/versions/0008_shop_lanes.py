@@ -24,6 +24,8 @@ def upgrade() -> None:
         sa.Column("paused_until", sa.DateTime(), nullable=True),
         sa.Column("paused_reason", sa.String(length=400), nullable=False),
         sa.Column("paused_facts", sa.JSON(), nullable=False),
+        sa.Column("last_reason", sa.String(length=400), nullable=False),
+        sa.Column("last_facts", sa.JSON(), nullable=False),
         sa.Column("by_hand", sa.Boolean(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("pulled_at", sa.DateTime(), nullable=True),
