@@ -90,12 +90,8 @@ def test_a_refund_asked_for_stops_it_until_somebody_lets_it_pass_by_name(of_shop
         check = session.execute(select(GateCheck)).scalar_one()
         assert (check.override_by, check.override_why) == (supervisor, "the buyer called")
     # Asked again it says the same: the name still holds. Another reason stops it again.
-    with floor.database.transaction(floor.actor()) as session:
-        session.execute(update(GateCheck).values(asked_at=now() - gate.FRESH))
     assert ask(floor, order_id, shop).verdict is Verdict.STOP and stands(floor, order_id) == ""
     shop.orders[0] = replace(shop.orders[0], state="paid", hold="paused")
-    with floor.database.transaction(floor.actor()) as session:
-        session.execute(update(GateCheck).values(asked_at=now() - gate.FRESH))
     ask(floor, order_id, shop)
     assert stands(floor, order_id) == "Stopped"
 

@@ -36,6 +36,7 @@ from wms.connectors import (
 )
 from wms.connectors import orders as common
 from wms.connectors.http import Door, quoted
+from wms.connectors.limits import persist
 from wms.errors import N_
 
 GATEWAY = "https://openapi-fxg.jinritemai.com"
@@ -241,7 +242,7 @@ class Douyin:
         known = self.carriers.get(shipment.carrier_code)
         if known:
             return known
-        found = self._data("/order/logisticsCompanyList", {})
+        found = self._data_of("/order/logisticsCompanyList", {})
         rows = found.get("data") if isinstance(found, dict) else found
         for name, ours in (("code", shipment.carrier_code), ("name", shipment.carrier_name)):
             codes = {str(one["code"]) for one in rows or () if ours and str(one[name]).upper() == ours.upper()}
@@ -299,12 +300,17 @@ class Douyin:
         """The object of the answer. A patient caller waits while the platform asks for a pause."""
         for tried in range(5 if patient else 0):
             try:
-                return _object(self._data(path, asked))
+                return _object(self._data_of(path, asked))
             except ConnectorError as error:
                 if error.reason != "busy" or (error.retry_after_s or 0) > PATIENCE_S:
                     raise
                 self.sleep(error.retry_after_s or 2.0**tried)
-        return _object(self._data(path, asked))
+        return _object(self._data_of(path, asked))
+
+    def _data_of(self, path: str, asked: Mapping[str, Any]) -> Any:
+        if path in READS:
+            return persist(lambda: self._data(path, asked), self.sleep)
+        return self._data(path, asked)
 
     def _data(self, path: str, asked: Mapping[str, Any]) -> Any:
         param_json = compact(asked)
@@ -406,6 +412,9 @@ def _is_back(line: Mapping[str, Any]) -> bool:
 
 def _is_asked(line: Mapping[str, Any]) -> bool:
     return not _is_back(line) and int((line.get("after_sale_info") or {}).get("after_sale_status") or 0) in ASKED
+
+
+READS = ("/order/searchList", "/order/orderDetail", "/order/logisticsCompanyList", "/sku/detail", "/sku/list")
 
 
 def _state(order: Mapping[str, Any]) -> OrderState:

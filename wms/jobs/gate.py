@@ -22,8 +22,9 @@ from wms.models import GateCheck, Order, Shop, ShopLane, Verdict
 PATIENCE_S = 3.0
 """Longer than this no packer is kept waiting; the answer that comes later counts at the next look."""
 TRIES = 3
-FRESH = timedelta(seconds=20)
-"""An answer of just now is not asked for again: the last scan of a parcel asks ahead of its scale."""
+AT_ONCE = timedelta(0)
+WHILE_WEIGHING = timedelta(seconds=20)
+"""The last scan of a parcel asks ahead of its scale. The hand-over, hours later, always asks anew."""
 SLOW = N_("the shop did not answer in time")
 CANCELLED = N_("it is cancelled at the shop")
 _STOPS = {
@@ -43,11 +44,15 @@ def ask(
     warehouse_id: int,
     order_id: int,
     *,
+    fresh: timedelta = AT_ONCE,
     patience_s: float = PATIENCE_S,
     connect: lanes.Connect = connector_for,
 ) -> None:
-    """Have the shop's newest word on this order written down where the flows read it (wms/gate_checks)."""
-    shop, order_no = _to_ask(database, warehouse_id, order_id)
+    """Have the shop's newest word on this order written down where the flows read it (wms/gate_checks).
+
+    A word not older than ``fresh`` is not asked for again.
+    """
+    shop, order_no = _to_ask(database, warehouse_id, order_id, fresh)
     if shop is None:
         return
     answer = _pool.submit(_ask, database, shop, order_id, order_no, connect)
@@ -65,7 +70,7 @@ def ahead(database: Database, warehouse_id: int, order_id: int) -> None:
     _pool.submit(ask, database, warehouse_id, order_id)
 
 
-def _to_ask(database: Database, warehouse_id: int, order_id: int) -> tuple[Shop | None, str]:
+def _to_ask(database: Database, warehouse_id: int, order_id: int, fresh: timedelta) -> tuple[Shop | None, str]:
     with database.reading() as session:
         order = session.get_one(Order, (warehouse_id, order_id))
         shop = session.get_one(Shop, order.shop_id)
@@ -78,7 +83,7 @@ def _to_ask(database: Database, warehouse_id: int, order_id: int) -> tuple[Shop 
                 GateCheck.verdict != Verdict.UNKNOWN,
             )
         ).scalar_one_or_none()
-        if asked is not None and now() - asked < FRESH:
+        if asked is not None and now() - asked < fresh:
             return None, ""
         return shop, order.shop_order_no
 

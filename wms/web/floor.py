@@ -6,6 +6,7 @@ import hashlib
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache, wraps
 from typing import Any, cast
 
@@ -135,7 +136,9 @@ def first_time(show: Show) -> Callable[[Callable[..., Message | None]], Callable
     return wrap
 
 
-def asks_the_shop(find: Callable[..., int | None]) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
+def asks_the_shop(
+    find: Callable[..., int | None], fresh: timedelta = gate.AT_ONCE
+) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
     """Before an act: the shop's newest word on the order that ``find(session)`` names (R28), outside of every
     transaction. Stands above ``first_time``; the flow reads the answer (wms/gate_checks).
     """
@@ -146,7 +149,7 @@ def asks_the_shop(find: Callable[..., int | None]) -> Callable[[Callable[..., Re
             with database().reading() as session:
                 order_id = find(session)
             if order_id is not None:
-                gate.ask(database(), operator().warehouse_id, order_id)
+                gate.ask(database(), operator().warehouse_id, order_id, fresh=fresh)
             return view(**where)
 
         return asked

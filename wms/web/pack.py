@@ -156,7 +156,7 @@ def _order_here(session: Session) -> int | None:
 
 @bp.post("/pack/weigh")
 @requires(Role.PACKER)
-@asks_the_shop(_order_here)
+@asks_the_shop(_order_here, gate.WHILE_WEIGHING)
 @first_time(show)
 def weigh(session: Session) -> Message | None:
     pack.weigh(session, _open(session), _station(session), request.form.get("weight_g", ""))
