@@ -1,9 +1,9 @@
 """A print queue of the operating system, os://queue: CUPS on Linux and macOS, the spooler on Windows.
 
-The bytes go by PyPI ``zebra`` (0.2.1), which tells nothing: it throws away lpr's exit code, waits for ever, and is content
-with a queue that does not exist. So every question is asked here, around it: is the queue there, does it run, does it
-accept, which number did our job get, what became of that number. What a queue can know is that it passed the bytes on;
-that is not paper (docs/decisions/0018).
+The bytes go by PyPI ``zebra`` (0.2.1), which tells nothing: it throws away lpr's exit code, waits for ever, and is
+content with a queue that does not exist. So every question is asked here, around it: is the queue there, does it run,
+does it accept, which number did our job get, what became of that number. What a queue can know is that it passed the
+bytes on; that is not paper (docs/decisions/0018).
 
 The Windows half follows pywin32's documentation and was never run on Windows: tests/printers/test_os_queue.py drives it
 with a module that insists on the same calls in the same order.

@@ -117,6 +117,20 @@ def how(agent: StationAgent) -> str:
     return "online" if now() - agent.seen_at < AWAY_AFTER else "offline"
 
 
+def unattended(session: Session, warehouse_id: int) -> set[int]:
+    """Printers behind an agent that is revoked, missing or not heard of: nothing comes out of them now."""
+    there = tuple(address(agent) for agent in every(session, warehouse_id) if how(agent) == "online")
+    return {
+        printer_id
+        for printer_id, uri in session.execute(
+            select(Printer.id, Printer.uri).where(
+                Printer.warehouse_id == warehouse_id, Printer.uri.startswith("agent://")
+            )
+        )
+        if not uri.startswith(there or ("-",))
+    }
+
+
 def address(agent: StationAgent) -> str:
     """What the addresses of its printers begin with."""
     return f"agent://{agent.code}/"

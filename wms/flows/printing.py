@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from ipaddress import ip_address, ip_network
 from urllib.parse import quote, unquote, urlsplit
 
@@ -238,10 +238,15 @@ def printer_of(session: Session, warehouse_id: int, printer_id: int) -> Printer:
     return printer
 
 
-def how(printer: Printer) -> tuple[str, str]:
-    """How a printer is (paused, online, unknown, offline, stopped) and the word for its trouble, or nothing."""
+def how(printer: Printer, unattended: Collection[int] = ()) -> tuple[str, str]:
+    """How a printer is (paused, online, unknown, offline, stopped) and the word for its trouble, or nothing.
+
+    ``unattended``: printers whose station agent is away.
+    """
     if printer.paused:
         return "paused", ""
+    if printer.id in unattended:
+        return "offline", "agent_away"
     if printer.state in ("", "ready", "online", "printed"):
         return "online", ""
     if printer.state == "unknown":

@@ -74,8 +74,9 @@ class PrintState(enum.StrEnum):
 class PrintJob(InWarehouse, Base):
     """One document, its bytes kept (R33: a reprint is the same bytes). ``once`` makes a second queueing harmless.
 
-    ``copies`` is how many pieces of paper come out. ``attempt`` numbers the tries to send it, from 1. ``source`` is the label as somebody else made it, where
+    ``copies`` is how many pieces of paper come out. ``source`` is the label as somebody else made it, where
     the payload was drawn from a PDF or a picture. ``not_drawn`` are the characters that stand as "?" on it.
+    ``attempt`` numbers the tries to send it, from 1.
     """
 
     __tablename__ = "print_job"

@@ -163,4 +163,4 @@ def queues() -> Response:
         return _said(400, "bad_request")
     listed = [each for each in told["queues"] if isinstance(each, dict)]
     agents.told_queues(database(), g.agent, listed, str(told.get("version", "")), str(told.get("system", "")))
-    return jsonify(kept=len(listed[: agents.QUEUES]))
+    return jsonify(code=g.agent.code, name=g.agent.name, kept=len(listed[: agents.QUEUES]))
