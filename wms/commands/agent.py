@@ -36,7 +36,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     address, token = args.server or settings.agent_server, args.token or settings.agent_token
     if not address or not token:
         say(
-            "Say --server and --token, or set WMS_AGENT_SERVER and WMS_AGENT_TOKEN. The desk shows both, under printing.",
+            "Say --server and --token, or set WMS_AGENT_SERVER and WMS_AGENT_TOKEN; the desk makes them, at printing.",
             "请指定 --server 和 --token，或设置 WMS_AGENT_SERVER、WMS_AGENT_TOKEN。可在后台“打印”页生成。",
         )
         return 2
