@@ -11,10 +11,13 @@ with a module that insists on the same calls in the same order.
 
 from __future__ import annotations
 
+import http.client
 import importlib
 import os
 import re
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -188,14 +191,14 @@ class Cups:
         return ran.stderr.decode("utf-8", "replace").strip()
 
     def fate(self, queue: str, number: int) -> Fate:
-        wanted = f"{queue}-{number}"
-        if any(f"{name}-{n}" == wanted for name, n, _ in self._JOB.findall(self._lpstat("-o", queue))):
-            return Fate.IN_QUEUE
-        done = self._lpstat("-l", "-W", "completed", "-o", queue)
-        found = re.search(rf"^{re.escape(wanted)}\s.*\n((?:[ \t]+.*\n?)*)", done, re.M)
-        if found is None:
+        # lpstat lists a job that was given up (error policy abort-job) as it lists one that was passed on: CUPS 2.4.2
+        # says "processing-to-stop-point" of both. So the state itself is asked for by IPP.
+        state = _ipp_job_state(self._lpstat("-H").strip(), number)
+        if state is None:
             return Fate.NO_TRACE
-        return Fate.PASSED_ON if "job-completed-successfully" in found.group(1) else Fate.CANCELLED
+        if state < _IPP_CANCELED:
+            return Fate.IN_QUEUE
+        return Fate.PASSED_ON if state == _IPP_COMPLETED else Fate.CANCELLED
 
     def _lpstat(self, *arguments: str) -> str:
         try:
@@ -214,6 +217,53 @@ class Cups:
         if ran.returncode and not said and not re.search(r"No destinations|Invalid destination", complaint):
             raise PrinterOffline("os:", NO_SPOOLER)  # no scheduler answers
         return said
+
+
+_IPP_CANCELED, _IPP_COMPLETED = 7, 9  # RFC 8011, 5.3.7: 3 to 6 are on their way, 8 is aborted
+
+
+class _CupsConnection(http.client.HTTPConnection):
+    """To a server as `lpstat -H` names it: a socket's path, or host:port."""
+
+    def __init__(self, server: str) -> None:
+        self._path = server if server.startswith("/") else ""
+        super().__init__("localhost" if self._path else server, timeout=ASK_S)
+
+    def connect(self) -> None:
+        if not self._path:
+            super().connect()
+            return
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(ASK_S)
+        self.sock.connect(self._path)
+
+
+def _ipp_job_state(server: str, number: int) -> int | None:
+    """job-state by Get-Job-Attributes; None when the server knows no such job or cannot be asked."""
+
+    def attribute(tag: int, name: str, value: str) -> bytes:
+        named, valued = name.encode(), value.encode()
+        return bytes((tag,)) + struct.pack(">H", len(named)) + named + struct.pack(">H", len(valued)) + valued
+
+    question = (
+        struct.pack(">BBHIB", 2, 0, 0x0009, 1, 0x01)
+        + attribute(0x47, "attributes-charset", "utf-8")
+        + attribute(0x48, "attributes-natural-language", "en")
+        + attribute(0x45, "job-uri", f"ipp://localhost/jobs/{number}")
+        + attribute(0x42, "requesting-user-name", _this_user())
+        + attribute(0x44, "requested-attributes", "job-state")
+        + b"\x03"
+    )
+    connection = _CupsConnection(server)
+    try:
+        connection.request("POST", "/jobs/", question, {"Content-Type": "application/ipp", "Host": "localhost"})
+        answer = connection.getresponse().read()
+    except (OSError, http.client.HTTPException) as error:
+        raise PrinterOffline("os:", NO_SPOOLER) from error
+    finally:
+        connection.close()
+    found = re.search(rb"\x23\x00\x09job-state\x00\x04(....)", answer, re.S)
+    return struct.unpack(">I", found.group(1))[0] if found else None
 
 
 def _this_user() -> str:
