@@ -114,9 +114,7 @@ def looked(bench: Bench, number: int) -> State:
     return State.HELD
 
 
-def test_a_job_cancelled_in_the_queue_is_asked_about(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_cancelled_in_the_queue_is_asked_about(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("printers.delivery.QUEUE_S", 1.0)
     bench.printer.switch_off()
     outcome = deliver(bench.uri, LABEL, trust=True)
