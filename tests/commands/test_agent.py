@@ -18,9 +18,9 @@ from tests.factories import Rows
 from tests.printers import cups
 from tests.printers.fake_printer import FakePrinter, Mode
 from wms import labels, tls
-from wms.flows import agents, printing
+from wms.flows import agents, printing, warehouse
 from wms.jobs import station_agent
-from wms.models import Location, PrintAttempt, Printer, PrintJob
+from wms.models import Location, LocationKind, PrintAttempt, Printer, PrintJob
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +34,9 @@ class House:
         self.product = product
         self.rows = Rows(product.database, product.settings.secret_key)
         self._made = 0
+        with product.database.transaction(self.rows.actor()) as session:
+            for number in range(12):
+                warehouse.add_location(session, f"B-01-{number:02d}-1", LocationKind.STORAGE, number, "B")
 
     def bench(self, home: Path, address: str, trusted: bool = False) -> Bench:
         self._made += 1
@@ -87,11 +90,12 @@ class Bench:
 
     def queue(self, count: int, first: int = 0) -> list[int]:
         with self.house.product.database.transaction(self.house.rows.actor()) as session:
-            place = session.execute(select(Location).where(Location.code == "A-01-01-1")).scalar_one()
+            places = session.execute(select(Location).where(Location.code.like("B-01-%")).order_by(Location.code))
+            each = list(places.scalars())
             printer = session.get_one(Printer, (self.house.rows.warehouse_id, self.printer_id))
             once = f"{self.printer_id}:"
             return [
-                labels.queue_location(session, place, printer, once=f"{once}{number}").id
+                labels.queue_location(session, each[number], printer, once=f"{once}{number}").id
                 for number in range(first, first + count)
             ]
 
@@ -211,6 +215,23 @@ def test_killed_at_any_moment_labels_are_jobs_or_a_person_is_asked(
 @pytest.mark.parametrize("moment", ["before started", "after started", "after the bytes", "after ended"])
 def test_the_same_through_a_queue_of_cups(queue_bench: Bench, printer: FakePrinter, moment: str) -> None:
     fall(queue_bench, printer, moment)
+
+
+def test_killed_again_and_again_no_label_comes_twice_and_none_is_lost_without_a_word(
+    bench: Bench, printer: FakePrinter
+) -> None:
+    """Signal 9 from outside, each time as soon as one more label is out: whatever it was doing then."""
+    ids = bench.queue(12)
+    for killed in range(1, 6):
+        program = bench.start()
+        assert printer.wait_for_labels(2 * killed, 30), program.text
+        program.process.kill()
+        program.process.wait()
+    bench.until_told(bench.start(), ids[-1])
+    ends = bench.states()
+    assert set(ends) <= {"printed", "unknown agent_stopped"}, ends
+    assert len(set(printer.labels)) == len(printer.labels), "one came twice"
+    assert ends.count("printed") <= len(printer.labels), "one is lost without a word"
 
 
 @pytest.mark.parametrize("moment", ["lease lost", "report lost", "answer lost"])
