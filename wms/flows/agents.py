@@ -9,10 +9,11 @@ import hashlib
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from wms import journal
@@ -131,29 +132,42 @@ def unattended(session: Session, warehouse_id: int) -> set[int]:
     }
 
 
-def address(agent: StationAgent) -> str:
+def address(agent: StationAgent | Known) -> str:
     """What the addresses of its printers begin with."""
     return f"agent://{agent.code}/"
 
 
-def of_token(database: Database, token: str) -> StationAgent | None:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The agent of this request, without the price of a session: an idle one asks several times a second."""
+
+    id: int
+    warehouse_id: int
+    code: str
+    name: str
+    seen_at: datetime | None
+
+
+_KNOWN = select(
+    StationAgent.id, StationAgent.warehouse_id, StationAgent.code, StationAgent.name, StationAgent.seen_at
+).where(StationAgent.token_sha256 == bindparam("hashed"), StationAgent.revoked_at.is_(None))
+
+
+def of_token(database: Database, token: str) -> Known | None:
     """Whose token this is, unless it was revoked."""
-    with database.reading() as session:
-        return session.execute(
-            select(StationAgent).where(StationAgent.token_sha256 == _digest(token), StationAgent.revoked_at.is_(None))
-        ).scalar_one_or_none()
+    row = database.look(_KNOWN, {"hashed": _digest(token)})
+    return None if row is None else Known(*row)
 
 
-def seen(database: Database, agent: StationAgent) -> None:
+def seen(database: Database, agent: Known) -> None:
     """It is alive. Written now and then only: an idle agent must not keep the writer of SQLite busy."""
     at = now()
-    if agent.seen_at is not None and at - agent.seen_at < SEEN_EVERY:
-        return
-    _set(database, agent, seen_at=at)
+    if agent.seen_at is None or at - agent.seen_at >= SEEN_EVERY:
+        _set(database, agent, seen_at=at)
 
 
 def told_queues(
-    database: Database, agent: StationAgent, queues: Sequence[Mapping[str, Any]], version: str, system: str
+    database: Database, agent: Known, queues: Sequence[Mapping[str, Any]], version: str, system: str
 ) -> None:
     """What the agent sees on its machine, for choosing at the desk; nothing is printed by it."""
     kept = [{name: _clean(queue.get(name, "")) for name in ("name", "address", "state")} for queue in queues[:QUEUES]]
@@ -166,7 +180,7 @@ def _clean(text: object) -> str:
     return "".join(letter for letter in str(text)[:WORD] if letter.isprintable()).strip()
 
 
-def _set(database: Database, agent: StationAgent, **values: list[dict[str, str]] | str | datetime) -> None:
+def _set(database: Database, agent: Known, **values: list[dict[str, str]] | str | datetime) -> None:
     with database.transaction(Actor(agent.warehouse_id)) as session:
         session.execute(
             update(StationAgent)
@@ -176,7 +190,7 @@ def _set(database: Database, agent: StationAgent, **values: list[dict[str, str]]
         )
 
 
-def printer_is_its_own(database: Database, agent: StationAgent, printer_id: int) -> Printer | None:
+def printer_is_its_own(database: Database, agent: Known, printer_id: int) -> Printer | None:
     with database.reading() as session:
         printer = session.get(Printer, (agent.warehouse_id, printer_id))
         return printer if printer is not None and printer.uri.startswith(address(agent)) else None

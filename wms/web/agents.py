@@ -16,7 +16,7 @@ from flask import Blueprint, Response, g, jsonify, request
 
 from wms import print_lease
 from wms.flows import agents
-from wms.models import PrintJob, PrintState, StationAgent
+from wms.models import PrintJob, PrintState
 from wms.web.access import database, public
 
 bp = Blueprint("agents", __name__, url_prefix="/api/v1/agent")
@@ -61,7 +61,7 @@ def _agent_only(view: Callable[..., Response]) -> Callable[..., Response]:
 
 def _holder(journal: str) -> str:
     """Who holds the lease: the agent with this very journal. Two copies of one agent do not share a printer."""
-    agent: StationAgent = g.agent
+    agent: agents.Known = g.agent
     return f"{agent.id}:{journal}"
 
 
@@ -72,7 +72,7 @@ def next_job() -> Response:
 
     ``journal``: the id of the agent's journal. ``busy``: printers it is working on, whose leases are held on to.
     """
-    agent: StationAgent = g.agent
+    agent: agents.Known = g.agent
     journal = request.args.get("journal", "")
     busy = [int(part) for part in request.args.get("busy", "").split(",") if part.isascii() and part.isdigit()][:64]
     if not _JOURNAL.match(journal) or any(each >= 2**63 for each in busy):
@@ -90,7 +90,7 @@ def next_job() -> Response:
     return jsonify(lease=None, again_ms=AGAIN_MS)
 
 
-def _lease(work: print_lease.Work, agent: StationAgent) -> dict[str, object]:
+def _lease(work: print_lease.Work, agent: agents.Known) -> dict[str, object]:
     return {
         "job": str(work.job_id),
         "attempt": work.attempt,
@@ -108,7 +108,7 @@ def _lease(work: print_lease.Work, agent: StationAgent) -> dict[str, object]:
     }
 
 
-def _on_its_side(uri: str, agent: StationAgent) -> str:
+def _on_its_side(uri: str, agent: agents.Known) -> str:
     """agent://CODE/os/queue is os://queue to the agent, agent://CODE/tcp/host:port is tcp://host:port."""
     kind, _, rest = uri.removeprefix(agents.address(agent)).partition("/")
     return f"{kind}://{rest}"
@@ -118,8 +118,8 @@ def _on_its_side(uri: str, agent: StationAgent) -> str:
 @_agent_only
 def report() -> Response:
     """What became of an attempt. The same report again changes nothing and is answered alike."""
-    agent: StationAgent = g.agent
-    told = request.get_json(silent=True)
+    agent: agents.Known = g.agent
+    told: Any = request.get_json(silent=True)
     try:
         job_id, attempt = int(told["job"]), int(told["attempt"])
         result, reason, journal = RESULTS[told["result"]], str(told.get("reason", "")), str(told["journal"])
@@ -131,7 +131,7 @@ def report() -> Response:
         return _said(400, "bad_request")
     with database().reading() as session:
         job = session.get(PrintJob, (agent.warehouse_id, job_id))
-    printer = job and agents.printer_is_its_own(database(), agent, job.printer_id)
+    printer = agents.printer_is_its_own(database(), agent, job.printer_id) if job else None
     if job is None or printer is None:
         return _said(404, "not_yours")
     if attempt > job.attempt or told.get("sha256") != job.sha256:
