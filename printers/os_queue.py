@@ -12,7 +12,7 @@ with a module that insists on the same calls in the same order.
 from __future__ import annotations
 
 import http.client
-import importlib
+import importlib.util
 import os
 import re
 import shutil
@@ -155,7 +155,7 @@ class Cups:
     _JOB = re.compile(r"^(\S+)-(\d+)\s+(\S+)\s+\d+\s", re.M)
 
     def queues(self) -> list[Queue]:
-        if not (shutil.which("lpstat") and shutil.which("lpr")):
+        if not (shutil.which("lpstat") and shutil.which("lpr") and importlib.util.find_spec("zebra")):
             raise PrinterOffline("os:", NO_SPOOLER)
         listed = self._lpstat("-p", "-a")
         refusing = {name for name, refuses in self._ACCEPTS.findall(listed) if refuses}
@@ -178,7 +178,7 @@ class Cups:
         # In a process of its own: zebra waits for lpr without end, and lpr complains only on its stderr.
         try:
             ran = subprocess.run(
-                [sys.executable, "-c", _HAND_OVER, queue],
+                [sys.executable, "-P", "-c", _HAND_OVER, queue],
                 input=job,
                 env=_english(),
                 stdout=subprocess.DEVNULL,
@@ -188,7 +188,9 @@ class Cups:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise PrinterOffline(f"os://{queue}", "buffer_full") from error
-        return ran.stderr.decode("utf-8", "replace").strip()
+        # Anything else said there, a warning of Python's too, is no proof that the job was refused.
+        found = re.search(r"^lpr: Error.*", ran.stderr.decode("utf-8", "replace"), re.M)
+        return found.group() if found else ""
 
     def fate(self, queue: str, number: int) -> Fate:
         # lpstat lists a job that was given up (error policy abort-job) as it lists one that was passed on: CUPS 2.4.2

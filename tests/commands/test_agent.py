@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -369,6 +370,32 @@ def test_a_line_cut_by_a_power_cut_is_dropped_and_the_rest_stands(tmp_path: Path
     last = station_agent.Journal(path)
     assert last.has_begun(("3", 1)), "what is written after a cut line is whole"
     last.close()
+
+
+def test_half_a_line_of_a_full_disk_spoils_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "agent" / "journal.jsonl"
+    journal = station_agent.Journal(path)
+
+    class Full:
+        def __init__(self, file: io.FileIO) -> None:
+            self.file = file
+
+        def write(self, line: bytes) -> int:
+            return self.file.write(line[:20])
+
+        def fileno(self) -> int:
+            return self.file.fileno()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "_file", Full(journal._file))
+        with pytest.raises(OSError, match="full"):
+            journal.started(("1", 1), "a")
+    assert not journal.has_begun(("1", 1))
+    journal.started(("2", 1), "b")
+    journal.close()
+    again = station_agent.Journal(path)
+    assert again.without_end() == [("2", 1)]
+    again.close()
 
 
 def test_a_long_journal_keeps_what_the_server_does_not_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if not address or not token:
         say(
             "Say --server and --token, or set WMS_AGENT_SERVER and WMS_AGENT_TOKEN; the desk makes them, at printing.",
-            "请指定 --server 和 --token，或设置 WMS_AGENT_SERVER、WMS_AGENT_TOKEN。可在后台“打印”页生成。",
+            "请指定 --server 和 --token，或设置 WMS_AGENT_SERVER、WMS_AGENT_TOKEN。可在管理台“打印”页生成。",
         )
         return 2
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")

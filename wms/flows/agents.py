@@ -28,7 +28,7 @@ SEEN_EVERY = timedelta(seconds=20)
 AWAY_AFTER = timedelta(seconds=60)
 QUEUES = 100
 WORD = 120
-_CODE = re.compile(r"^[A-Z0-9][A-Z0-9._-]{0,30}$")
+_CODE = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,30}")
 
 
 class BadAgentCode(Refusal):
@@ -47,7 +47,7 @@ def add(session: Session, code: str, name: str, station_id: int | None) -> tuple
     """A new agent and its token, which is returned this once."""
     warehouse_id = actor_of(session).warehouse_id
     code = code.strip().upper()
-    if not _CODE.match(code):
+    if not _CODE.fullmatch(code):
         raise BadAgentCode(entered=code[:40] or "—")
     if session.execute(
         select(StationAgent.id).where(StationAgent.warehouse_id == warehouse_id, StationAgent.code == code)

@@ -143,7 +143,9 @@ class Journal:
             self._read(path)
         if not self.id or len(self._began) > 2 * KEEP_ENTRIES:
             self._write_anew(path)
-        self._file = path.open("ab")
+        # Unbuffered: what a full disk did not take must not be written later, into the middle of another line.
+        self._file = path.open("ab", buffering=0)
+        self._torn = False
 
     def started(self, key: Key, sha256: str) -> None:
         """On disk when this returns. Raises OSError, and then nothing may be sent."""
@@ -179,9 +181,14 @@ class Journal:
         self._lock.close()
 
     def _add(self, entry: dict[str, object], sync: bool = True) -> None:
+        line = _line(entry)
         with self._guard:
-            self._file.write(_line(entry))
-            self._file.flush()
+            if self._torn:
+                line = b"\n" + line  # half a line stands there since a disk was full
+            self._torn = True
+            if self._file.write(line) != len(line):
+                raise OSError("the disk is full")
+            self._torn = False
             if sync:
                 os.fsync(self._file.fileno())
 
@@ -190,7 +197,7 @@ class Journal:
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) != len(content):
             os.truncate(path, len(whole))
-        for line in whole.splitlines():
+        for line in filter(None, whole.splitlines()):
             try:
                 entry = json.loads(line)
                 self._take(entry)
@@ -427,7 +434,7 @@ class Agent:
             self._now(
                 "refused",
                 f"The server does not accept this agent {error}. Make a new token at the desk, under printing.",
-                f"服务器不接受本代理 {error}。请在后台“打印”页重新生成令牌。",
+                f"服务器不接受本代理 {error}。请在管理台“打印”页重新生成令牌。",
             )
             return NOT_WELCOME_PAUSE_S
         except OSError as error:

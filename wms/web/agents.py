@@ -31,8 +31,8 @@ RESULTS = {
     "unknown": PrintState.UNKNOWN,
     "failed": PrintState.FAILED,
 }
-_REASON = re.compile(r"^[a-z_]{0,40}$")
-_JOURNAL = re.compile(r"^[0-9a-f]{16}$")
+_REASON = re.compile(r"[a-z_]{0,40}")
+_JOURNAL = re.compile(r"[0-9a-f]{16}")
 
 
 def _said(status: int, error: str, **more: object) -> Response:
@@ -75,7 +75,7 @@ def next_job() -> Response:
     agent: agents.Known = g.agent
     journal = request.args.get("journal", "")
     busy = [int(part) for part in request.args.get("busy", "").split(",") if part.isascii() and part.isdigit()][:64]
-    if not _JOURNAL.match(journal) or any(each >= 2**63 for each in busy):
+    if not _JOURNAL.fullmatch(journal) or any(each >= 2**63 for each in busy):
         return _said(400, "bad_request")
     who = _holder(journal)
     free, running_out = print_lease.printers_to_fetch(
@@ -125,7 +125,9 @@ def report() -> Response:
         result, reason, journal = RESULTS[told["result"]], str(told.get("reason", "")), str(told["journal"])
         base, after = _count(told.get("base")), _count(told.get("after"))
         bytes_sent = _count(told.get("bytes_sent")) or 0
-        if not (_REASON.match(reason) and _JOURNAL.match(journal) and 0 < job_id < 2**63 and 0 < attempt < 2**31):
+        if not (
+            _REASON.fullmatch(reason) and _JOURNAL.fullmatch(journal) and 0 < job_id < 2**63 and 0 < attempt < 2**31
+        ):
             raise ValueError
     except (KeyError, TypeError, ValueError):
         return _said(400, "bad_request")
