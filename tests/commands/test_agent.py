@@ -272,6 +272,20 @@ def test_a_printer_that_is_off_waits_without_a_question_and_without_a_byte(bench
     assert bench.attempts()[-1] == "printed"
 
 
+def test_paper_that_ends_with_the_job_inside_holds_it_and_its_bytes_go_once(bench: Bench, printer: FakePrinter) -> None:
+    printer.mode = Mode.PAPER_OUT_DURING
+    ids = bench.queue(1)
+    program = bench.start()
+    at = f"Job {ids[0]} at tcp://127.0.0.1:{printer.port}:"
+    program.wait_for(f"{at} held paper_out")
+    assert bench.journal.read_text().count('"started"') == 1
+    printer.mode = Mode.OK
+    program.wait_for(f"{at} printed")
+    program.stop()
+    assert bench.states() == ["printed"]
+    assert len(printer.labels) == 1 and len(printer.jobs) == 1
+
+
 def test_it_outlives_the_server_and_goes_on(bench: Bench, printer: FakePrinter) -> None:
     program = bench.start()
     program.wait_for("Connected to")
@@ -294,6 +308,16 @@ def test_a_revoked_agent_says_so_and_prints_nothing(bench: Bench, printer: FakeP
     program = bench.start()
     program.wait_for("does not accept this agent")
     assert bench.states() == ["queued"] and printer.labels == []
+
+
+def test_it_speaks_the_language_of_its_terminal(bench: Bench) -> None:
+    bench.environment |= {"LANG": "zh_CN.UTF-8", "LC_ALL": "zh_CN.UTF-8", "PYTHONUTF8": "1"}
+    ids = bench.queue(1)
+    program = bench.start()
+    program.wait_for("已连接")
+    program.wait_for(f"任务 {ids[0]}")
+    program.stop()
+    assert "已打印" in program.text and "已停止" in program.text
 
 
 def test_two_agents_never_share_a_folder(bench: Bench) -> None:

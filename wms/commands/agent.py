@@ -46,7 +46,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         journal = station_agent.Journal(folder / "journal.jsonl")
         believed = _trusted(address, args.ca or settings.agent_ca, args.ca_sha256 or settings.agent_ca_sha256, folder)
     except station_agent.BadServer as error:
-        print(words(f"Cannot start: {error}.", f"无法启动：{error}。"), file=sys.stderr)
+        print(words(f"Cannot start: {error}.", f"无法启动：{error.chinese}。"), file=sys.stderr)
         return 2
     server = station_agent.Server(address, token, believed)
     agent = station_agent.Agent(server, journal, settings.printer_networks, say)

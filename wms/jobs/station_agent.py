@@ -64,7 +64,11 @@ class Refused(Exception):
 
 
 class BadServer(Exception):
-    """Set up wrongly; the text says what to do."""
+    """Set up wrongly; both sentences say what to do."""
+
+    def __init__(self, english: str, chinese: str) -> None:
+        super().__init__(english)
+        self.chinese = chinese
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +266,10 @@ def _hold(file: IO[bytes]) -> None:
 
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise BadServer("another agent runs with this folder already; stop it, or set another WMS_HOME") from error
+        raise BadServer(
+            "another agent runs with this folder already; stop it, or set another WMS_HOME",
+            "已有另一个代理在使用此文件夹；请先停止它，或另设 WMS_HOME",
+        ) from error
 
 
 class Server:
@@ -336,16 +343,22 @@ def trust(address: str, ca: str, ca_sha256: str, folder: Path) -> ssl.SSLContext
     parts = urlsplit(address)
     near = parts.hostname in ("127.0.0.1", "::1", "localhost")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadServer(f"{address or '—'} is no server's address; write https://192.168.1.10:8443")
+        raise BadServer(
+            f"{address or '—'} is no server's address; write https://192.168.1.10:8443",
+            f"{address or '—'} 不是服务器地址；请写 https://192.168.1.10:8443",
+        )
     if parts.scheme == "http":
         if not near:
-            raise BadServer("over plain http anybody on the network can read the token: use the https address")
+            raise BadServer(
+                "over plain http anybody on the network can read the token: use the https address",
+                "http 会让令牌在网络上被看到：请用 https 地址",
+            )
         return True
     if ca:
         try:
             return ssl.create_default_context(cafile=ca)
         except OSError as error:
-            raise BadServer(f"{ca} is no certificate file: {error}") from error
+            raise BadServer(f"{ca} is no certificate file: {error}", f"{ca} 不是证书文件：{error}") from error
     wanted = ca_sha256.replace(":", "").replace(" ", "").lower()
     if not wanted:
         return ssl.create_default_context()
@@ -357,7 +370,10 @@ def trust(address: str, ca: str, ca_sha256: str, folder: Path) -> ssl.SSLContext
             raise Unreachable(f"{type(error).__name__}: {error}") from error
         found = _fingerprint(pem)
         if found != wanted:
-            raise BadServer(f"the server's root has another fingerprint: {found or 'none'}")
+            raise BadServer(
+                f"the server's root has another fingerprint: {found or 'none'}",
+                f"服务器根证书的指纹不符：{found or '无'}",
+            )
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         kept.write_text(pem, "ascii")
     return ssl.create_default_context(cafile=str(kept))
