@@ -93,6 +93,7 @@ def _versioned(name: str) -> str:
 def _doors(app: Flask) -> None:
     from wms.web import (
         access,
+        agents,
         camera,
         count,
         desk,
@@ -118,6 +119,8 @@ def _doors(app: Flask) -> None:
     floor = (health, offline, people, setup, scanner_check, camera, receive, putaway, pick, pack, ship, count, lookup)
     for room in (*floor, desk, orders, import_orders, printing, pushes, operators):
         app.register_blueprint(room.bp)
+    app.register_blueprint(agents.bp)
+    app.extensions["csrf"].exempt(agents.bp)  # no cookie speaks there, so no other page can speak in its name
 
 
 def _headers(app: Flask) -> None:

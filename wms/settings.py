@@ -59,6 +59,12 @@ class Settings:
     """Carriers' numbers that wms/scan.py does not know yet: (carrier, regular expression of the whole number)."""
     decode_budget_ms: int = 800
     """CPU that one photo may cost when its barcode is hard to read."""
+    agent_server: str = ""
+    """For `run.py agent`: the service's https address."""
+    agent_token: str = field(default="", repr=False)
+    agent_ca: str = ""
+    """For `run.py agent`: a file with the server's root certificate; or, next, that root's SHA-256."""
+    agent_ca_sha256: str = ""
 
     @property
     def sqlite(self) -> bool:
@@ -123,6 +129,10 @@ class Settings:
             weight_codes=_weight_codes(text("WEIGHT_CODES", "")),
             waybill_patterns=_waybill_patterns(text("WAYBILL_PATTERNS", "")),
             decode_budget_ms=number("DECODE_BUDGET_MS", 800, 50, 10_000),
+            agent_server=text("AGENT_SERVER", ""),
+            agent_token=text("AGENT_TOKEN", ""),
+            agent_ca=text("AGENT_CA", ""),
+            agent_ca_sha256=text("AGENT_CA_SHA256", ""),
         )
 
 

@@ -39,6 +39,7 @@ NO_PAGES = {
     "/desk/now": "a part of /desk, seen there",
     "/static/<path:filename>": "files",
     "/sw.js": "a program of the browser",
+    "/api/v1/agent/next": "for the station agent, see test_agents.py",
     "/pick/<int:task_id>/carried": "for the phone's own use, see test_carried.py",
 }
 TOO_WIDE = """() => {
@@ -305,11 +306,41 @@ def test_the_desk_at_the_end_of_the_day(inspector: Inspector) -> None:
         ("/desk/printing/printers/new", "desk/printer"),
         (f"/desk/printing/printers/{printer}", "desk/printer"),
         ("/desk/printing/stations/new", "desk/station"),
+        ("/desk/printing/agents/new", "desk/agent"),
         (f"/desk/printing/stations/{station}", "desk/station"),
         ("/desk/printing", "desk/printing"),
     ):
         inspector.looks_at("admin", path, step)
+    page = inspector.page("admin")
+    for code, language in (("PACK1", "zh"), ("PACK2", "en")):
+        house.speaks(language)
+        page.goto(f"{house.address}/desk/printing/agents/new")
+        page.locator("#f-code").fill(code)
+        page.locator("#screen form[action$='/agents/save'] button[type=submit]").click()
+        expect(page.locator("section.screen")).to_have_attribute("data-step", "desk/agent_made")
+        inspector.looks_here(page, "desk/agent_made", language)
+    told_by_an_agent(house, page.locator("#f-line").input_value().split("--token ")[1].split()[0])
+    inspector.looks_at("admin", "/desk/printing", "desk/printing")
+    inspector.looks_at("admin", "/desk/printing/printers/new", "desk/printer")
     all_right(inspector)
+
+
+def told_by_an_agent(house: Demonstration, token: str) -> None:
+    """An agent that stands beside two queues, one of them stopped."""
+    queues = [
+        {"name": "Zebra ZD421", "address": "os/Zebra%20ZD421", "state": ""},
+        {
+            "name": "label_printer_of_the_second_bench",
+            "address": "os/label_printer_of_the_second_bench",
+            "state": "queue_stopped",
+        },
+    ]
+    answer = house.app.test_client().post(
+        "/api/v1/agent/printers",
+        headers={"Authorization": f"Bearer {token}"},
+        json={"queues": queues, "version": "0.1.0", "system": "Linux-6.1-x86_64"},
+    )
+    assert answer.status_code == 200, answer.text
 
 
 def test_whatever_is_looked_up(inspector: Inspector) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from ipaddress import ip_address, ip_network
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session, defer
@@ -15,7 +15,17 @@ from wms.clock import now
 from wms.db import actor_of
 from wms.errors import N_, ChangedMeanwhile, NotFound, Refusal, term
 from wms.journal import advance
-from wms.models import Parcel, ParcelState, Printer, PrinterLanguage, PrintJob, PrintState, Station, new_id
+from wms.models import (
+    Parcel,
+    ParcelState,
+    Printer,
+    PrinterLanguage,
+    PrintJob,
+    PrintState,
+    Station,
+    StationAgent,
+    new_id,
+)
 
 S = PrintState
 STEPS = {
@@ -35,7 +45,7 @@ MAY_MOVE = (S.QUEUED, S.WAITING, S.FAILED, S.EXPIRED)
 TO_ASK = (S.UNKNOWN,)
 UNFINISHED = (S.QUEUED, S.WAITING, S.SENDING, S.HELD, S.UNKNOWN, S.FAILED)
 DPIS = (203, 300, 600)
-SCHEMES = ("tcp", "file", "memory")
+SCHEMES = ("tcp", "file", "memory", "os", "agent")
 PORT = 9100
 _CODE = re.compile(r"^[A-Z0-9][A-Z0-9._-]{0,30}$")
 
@@ -67,8 +77,14 @@ class CodeTaken(Refusal):
 
 class BadAddress(Refusal):
     message = N_(
-        "%(entered)s is not a printer's address. Write tcp://192.168.1.20:9100, file:///folder or memory://name."
+        "%(entered)s is not a printer's address. Write tcp://192.168.1.20:9100, os://queue, agent://AGENT/os/queue, "
+        "agent://AGENT/tcp/192.168.1.20:9100, file:///folder or memory://name."
     )
+
+
+class NoSuchAgent(Refusal):
+    message = N_("There is no station agent %(code)s. Add it first.")
+    answer = "look"
 
 
 class HostNotFound(Refusal):
@@ -222,10 +238,15 @@ def printer_of(session: Session, warehouse_id: int, printer_id: int) -> Printer:
     return printer
 
 
-def how(printer: Printer) -> tuple[str, str]:
-    """How a printer is (paused, online, unknown, offline, stopped) and the word for its trouble, or nothing."""
+def how(printer: Printer, unattended: Collection[int] = ()) -> tuple[str, str]:
+    """How a printer is (paused, online, unknown, offline, stopped) and the word for its trouble, or nothing.
+
+    ``unattended``: printers whose station agent is away.
+    """
     if printer.paused:
         return "paused", ""
+    if printer.id in unattended:
+        return "offline", "agent_away"
     if printer.state in ("", "ready", "online", "printed"):
         return "online", ""
     if printer.state == "unknown":
@@ -271,6 +292,10 @@ def check_address(uri: str, addresses: Sequence[str], networks: Sequence[str]) -
         if not parts.netloc:
             raise BadAddress(entered=uri[:60])
         return uri
+    if parts.scheme == "os":
+        return f"os://{_queue(uri.partition('://')[2], uri)}"
+    if parts.scheme == "agent":
+        return _behind_an_agent(uri)
     if not host or parts.path not in ("", "/"):
         raise BadAddress(entered=uri[:60])
     if not addresses:
@@ -284,6 +309,38 @@ def check_address(uri: str, addresses: Sequence[str], networks: Sequence[str]) -
     return f"tcp://{shown}:{port or PORT}"
 
 
+def _queue(written: str, uri: str) -> str:
+    """The name of a queue as it stands in an address: what is no plain letter is %-encoded."""
+    name = unquote(written)
+    if not name.strip() or len(name) > 120 or not name.isprintable() or name.startswith("-"):
+        raise BadAddress(entered=uri[:60])
+    return quote(name, safe="")
+
+
+def _behind_an_agent(uri: str) -> str:
+    """agent://CODE/os/queue or agent://CODE/tcp/host:port; agent://CODE/queue is short for the first.
+
+    The host is looked up on the agent's side, which has its own WMS_PRINTER_NETWORKS.
+    """
+    code, _, rest = uri.partition("://")[2].partition("/")
+    code = code.upper()
+    kind, slash, where = rest.partition("/")
+    if not slash:
+        kind, where = "os", rest
+    if not _CODE.match(code):
+        raise BadAddress(entered=uri[:60])
+    if kind == "os":
+        return f"agent://{code}/os/{_queue(where, uri)}"
+    try:
+        parts = urlsplit(f"tcp://{where}")
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise BadAddress(entered=uri[:60]) from error
+    if kind != "tcp" or not host or parts.path not in ("", "/"):
+        raise BadAddress(entered=uri[:60])
+    return f"agent://{code}/tcp/{f'[{host}]' if ':' in host else host}:{port or PORT}"
+
+
 def save_printer(
     session: Session,
     printer_id: int | None,
@@ -295,6 +352,7 @@ def save_printer(
     width_mm: int,
     height_mm: int,
     answers: bool = True,
+    trusted: bool = False,
     language: str = PrinterLanguage.ZPL,
 ) -> Printer:
     """Add a printer, or change one. ``uri`` must have passed ``check_address``. Media in mm; language zpl or tspl."""
@@ -304,6 +362,8 @@ def save_printer(
         raise BadCode(entered=code[:40] or "—")
     if dpi not in DPIS or not (20 <= width_mm <= 300 and 20 <= height_mm <= 300):
         raise BadMedia()
+    if uri.startswith("agent:") and not _is_agent(session, warehouse_id, uri.split("/")[2]):
+        raise NoSuchAgent(code=uri.split("/")[2])
     if language not in list(PrinterLanguage):
         raise BadLanguage(entered=language[:40] or "—")
     speaks = PrinterLanguage(language)
@@ -312,7 +372,7 @@ def save_printer(
     ).scalar_one_or_none()
     if same_code is not None and same_code != printer_id:
         raise CodeTaken(code=code)
-    told = f"{uri} {speaks} {dpi} dpi {width_mm}×{height_mm} mm"
+    told = f"{uri} {speaks} {dpi} dpi {width_mm}×{height_mm} mm{' trusted' if trusted else ''}"
     if printer_id is None:
         printer = Printer(
             warehouse_id=warehouse_id,
@@ -324,6 +384,7 @@ def save_printer(
             width_mm=width_mm,
             height_mm=height_mm,
             answers=answers,
+            trusted=trusted,
             language=speaks,
         )
         session.add(printer)
@@ -332,14 +393,24 @@ def save_printer(
         return printer
     printer = printer_of(session, warehouse_id, printer_id)
     before = f"{printer.uri} {printer.language} {printer.dpi} dpi {printer.width_mm}×{printer.height_mm} mm"
+    before += " trusted" if printer.trusted else ""
     if before != told:
         printer.state = "unknown"
     printer.code, printer.name, printer.uri = code, name.strip()[:80] or code, uri
     printer.dpi, printer.width_mm, printer.height_mm, printer.answers = dpi, width_mm, height_mm, answers
-    printer.language = speaks
+    printer.language, printer.trusted = speaks, trusted
     session.flush()
     journal.note(session, printer, "changed", before, told)
     return printer
+
+
+def _is_agent(session: Session, warehouse_id: int, code: str) -> bool:
+    return (
+        session.execute(
+            select(StationAgent.id).where(StationAgent.warehouse_id == warehouse_id, StationAgent.code == code)
+        ).first()
+        is not None
+    )
 
 
 def save_station(

@@ -59,16 +59,17 @@ def carry_out(database: Database, work: Work) -> Said:
     assert hashlib.sha256(work.payload).hexdigest() == work.sha256, "the bytes are not those that were queued"
     try:
         if work.state is PrintState.HELD:
-            outcome = check_later(work.uri, work.base_odometer, work.copies)
+            outcome = check_later(work.uri, work.base_odometer, work.copies, trust=work.trusted)
         else:
             outcome = deliver(
                 work.uri,
                 work.payload,
                 copies=work.copies,
                 answers=work.answers,
+                trust=work.trusted,
                 expect_length_dots=work.height_dots,
                 language=work.language.value,
-                begins=partial(begin, database, work),
+                first_byte=partial(begin, database, work),
             )
     except PrinterError as error:
         # A bad address is known to have printed nothing.

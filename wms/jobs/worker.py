@@ -19,6 +19,7 @@ LOOK_EVERY_S = 0.05
 
 PUSH_EVERY = timedelta(seconds=10)
 PULL_LOOK_EVERY = timedelta(seconds=5)
+ABANDONED_EVERY = timedelta(seconds=5)
 NIGHT_HOUR = 3
 
 log = logging.getLogger("wms.worker")
@@ -39,7 +40,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
 
 def _pace(database: Database, settings: Settings, stop: threading.Event) -> None:
     busy: dict[tuple[int, int], object] = {}
-    next_push, last_night = now(), _night(settings)
+    next_push, next_abandoned, last_night = now(), now(), _night(settings)
     with ThreadPoolExecutor(8, thread_name_prefix="print") as pool:
         pushing = pulling = None
         next_pull = now()
@@ -48,6 +49,9 @@ def _pace(database: Database, settings: Settings, stop: threading.Event) -> None
                 for key in print_lease.printers_due(database):
                     if key not in busy or busy[key].done():  # type: ignore[attr-defined]
                         busy[key] = pool.submit(_print, database, key, stop)
+                if now() >= next_abandoned:
+                    next_abandoned = now() + ABANDONED_EVERY
+                    print_lease.ask_about_abandoned(database)
                 if now() >= next_push and (pushing is None or pushing.done()):
                     next_push = now() + PUSH_EVERY
                     pushing = pool.submit(_push, database)

@@ -40,7 +40,7 @@ from wms.models.parcels import (
 )
 from wms.models.people import Device, Journal, Operator, Role, ScanRequest, SignIn, Warehouse
 from wms.models.places import VIRTUAL, Location, LocationKind, ToteUse
-from wms.models.printing import PrintAttempt, Printer, PrinterLanguage, PrintJob, PrintState, Station
+from wms.models.printing import PrintAttempt, Printer, PrinterLanguage, PrintJob, PrintState, Station, StationAgent
 from wms.models.shops import GateCheck, RawOrder, RawState, ShopLane, ShopSku, Verdict
 from wms.models.stock import Allocation, Balance, Condition, MoveReason, StockMove
 
@@ -99,6 +99,7 @@ __all__ = [
     "ShortageState",
     "SignIn",
     "Station",
+    "StationAgent",
     "StockMove",
     "ToteUse",
     "Verdict",

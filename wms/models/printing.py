@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, Integer, LargeBinary, String, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, Index, Integer, LargeBinary, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from wms.models.base import Base, InWarehouse, state_column, within
@@ -19,7 +20,12 @@ class PrinterLanguage(enum.StrEnum):
 
 
 class Printer(InWarehouse, Base):
-    """An address (tcp://host:9100, file:///folder, memory://name), the media loaded (mm) and its dots per inch."""
+    """An address, the media loaded (mm) and its dots per inch.
+
+    Addresses: tcp://host:9100, os://queue (a queue of the server's own system), file:///folder, memory://name; behind a
+    station agent agent://CODE/os/queue and agent://CODE/tcp/host:port. ``answers``: it can be asked how it is.
+    ``trusted``: where nobody can ask, "passed on" counts as "printed"; else a person is asked.
+    """
 
     __tablename__ = "printer"
     __table_args__ = (UniqueConstraint("warehouse_id", "code"),)
@@ -31,6 +37,7 @@ class Printer(InWarehouse, Base):
     width_mm: Mapped[int] = mapped_column(Integer, default=100)
     height_mm: Mapped[int] = mapped_column(Integer, default=150)
     answers: Mapped[bool] = mapped_column(default=True)
+    trusted: Mapped[bool] = mapped_column(default=False, server_default=false())
     paused: Mapped[bool] = mapped_column(default=False)
     state: Mapped[str] = mapped_column(String(24), default="unknown")
     seen_at: Mapped[datetime | None]
@@ -115,10 +122,17 @@ class PrintJob(InWarehouse, Base):
 
 
 class PrintAttempt(InWarehouse, Base):
-    """Every try to send a job: what went, what the printer said. Append-only."""
+    """Every try to send a job: what went, what the printer said. Append-only.
+
+    A try is written down once, however often its end is told: (job, attempt) is unique.
+    """
 
     __tablename__ = "print_attempt"
-    __table_args__ = (*within("print_job", "job_id"), Index("ix_print_attempt_job", "warehouse_id", "job_id"))
+    __table_args__ = (
+        *within("print_job", "job_id"),
+        Index("ix_print_attempt_job", "warehouse_id", "job_id"),
+        Index("ix_print_attempt_once", "warehouse_id", "job_id", "attempt", unique=True),
+    )
     job_id: Mapped[int]
     at: Mapped[datetime]
     printer_uri: Mapped[str] = mapped_column(String(200))
@@ -128,3 +142,28 @@ class PrintAttempt(InWarehouse, Base):
     odometer_before: Mapped[int | None]
     odometer_after: Mapped[int | None]
     bytes_sent: Mapped[int] = mapped_column(default=0)
+    attempt: Mapped[int | None] = mapped_column(Integer)
+
+
+class StationAgent(InWarehouse, Base):
+    """A small program beside printers the server cannot reach; it fetches their jobs with a token of its own.
+
+    The token is shown once and kept only as its SHA-256. ``queues`` is what the agent saw on its machine.
+    """
+
+    __tablename__ = "station_agent"
+    __table_args__ = (
+        UniqueConstraint("warehouse_id", "code"),
+        *within("station", "station_id"),
+        Index("ix_station_agent_token", "token_sha256", unique=True),
+    )
+    code: Mapped[str] = mapped_column(String(32))
+    name: Mapped[str] = mapped_column(String(80))
+    token_sha256: Mapped[str] = mapped_column(String(64))
+    station_id: Mapped[int | None]
+    version: Mapped[str] = mapped_column(String(40), default="")
+    system: Mapped[str] = mapped_column(String(80), default="")
+    queues: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    created_at: Mapped[datetime]
+    seen_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from wms import lookup
 from wms.clock import now
 from wms.errors import N_, NotFound, term
-from wms.flows import board, count, printing, pushes, release
+from wms.flows import agents, board, count, printing, pushes, release
 from wms.models import Count, Location, Order, Role
 from wms.order_states import locked
 from wms.web.access import database, operator, requires
@@ -26,11 +26,12 @@ def _numbers(session: Session) -> dict[str, Any]:
     who = operator()
     at = now()
     waiting = printing.waiting(session, who.warehouse_id)
+    unattended = agents.unattended(session, who.warehouse_id)
     rows = []
     for printer in printing.printers(session, who.warehouse_id):
         jobs = {state: number for (printer_id, state), number in waiting.items() if printer_id == printer.id}
         ask = sum(jobs.get(state, 0) for state in printing.TO_ASK)
-        state, trouble = printing.how(printer)
+        state, trouble = printing.how(printer, unattended)
         rows.append({"name": printer.name, "state": state, "trouble": trouble, "jobs": sum(jobs.values()), "ask": ask})
     oldest = pushes.oldest(session, who.warehouse_id)
     return {

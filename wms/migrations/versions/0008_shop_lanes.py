@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0008_shop_lanes"
-down_revision = "0003_print_starts"
+down_revision = "0004_station_agents"
 branch_labels = None
 depends_on = None
 
