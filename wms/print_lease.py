@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import and_, or_, select, update
+from sqlalchemy.orm import Session
 
-from wms import journal
+from wms import components, journal
 from wms.clock import now
 from wms.db import Actor, Database
 from wms.models import PrintAttempt, Printer, PrinterLanguage, PrintJob, PrintState
@@ -20,11 +21,31 @@ LEASE = timedelta(seconds=90)
 RETRY = {"offline": timedelta(seconds=5)}
 SOON = timedelta(seconds=3)
 LOST_LEASE_REASON = "interrupted"
+NOBODY_SAID = "component_page_gone"
 BAD_ADDRESS = "bad_address"
 OTHER_LANGUAGE = "other_language"
 OPEN = (PrintState.QUEUED, PrintState.WAITING, PrintState.SENDING, PrintState.HELD)
 FETCHED = ("agent", "cainiao", "pinduoduo", "wechat")
 """Printers whose address begins so are served by who stands beside them: a station agent, or the packing PC's page."""
+
+
+def component_printers(
+    session: Session, warehouse_id: int, station_code: str = ""
+) -> list[tuple[Printer, components.Address]]:
+    """The printers that print components drive, of one station or of all."""
+    found = []
+    for printer in session.execute(
+        select(Printer)
+        .where(
+            Printer.warehouse_id == warehouse_id,
+            Printer.language.in_([PrinterLanguage(each) for each in components.PROVIDERS]),
+        )
+        .order_by(Printer.id)
+    ).scalars():
+        whole = components.parse(printer.uri)
+        if whole is not None and station_code in ("", whole.station):
+            found.append((printer, whole))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +64,7 @@ class Work:
     height_dots: int
     state: PrintState
     base_odometer: int | None
+    tries: int
 
 
 def printers_due(database: Database) -> list[tuple[int, int]]:
@@ -69,7 +91,7 @@ def printers_due(database: Database) -> list[tuple[int, int]]:
         ]
 
 
-def lease(database: Database, warehouse_id: int, printer_id: int, who: str) -> bool:
+def lease(database: Database, warehouse_id: int, printer_id: int, who: str, length: timedelta = LEASE) -> bool:
     """Take the printer for this worker alone: two senders on one printer spoil the odometer's proof."""
     at = now()
     with database.transaction(Actor(warehouse_id)) as session:
@@ -80,7 +102,7 @@ def lease(database: Database, warehouse_id: int, printer_id: int, who: str) -> b
                 Printer.id == printer_id,
                 or_(Printer.leased_until.is_(None), Printer.leased_until < at, Printer.leased_by == who),
             )
-            .values(leased_until=at + LEASE, leased_by=who)
+            .values(leased_until=at + length, leased_by=who)
             .execution_options(synchronize_session=False)
         ).rowcount  # type: ignore[attr-defined]
     return taken == 1
@@ -96,8 +118,8 @@ def give_up(database: Database, warehouse_id: int, printer_id: int, who: str) ->
         )
 
 
-def claim(database: Database, warehouse_id: int, printer_id: int) -> Work | None:
-    """The oldest open job of the printer, marked as being sent. Order within a printer is kept (R35)."""
+def claim(database: Database, warehouse_id: int, printer_id: int, who: str = "") -> Work | None:
+    """The oldest open job of the printer, marked as being sent, by ``who``. Order within a printer is kept (R35)."""
     at = now()
     with database.transaction(Actor(warehouse_id)) as session:
         printer = session.get_one(Printer, (warehouse_id, printer_id))
@@ -123,6 +145,9 @@ def claim(database: Database, warehouse_id: int, printer_id: int) -> Work | None
             if job.state is not PrintState.HELD and job.language is not printer.language:
                 _set(job, PrintState.FAILED, OTHER_LANGUAGE)
                 continue
+            if job.state is not PrintState.HELD:
+                job.tries += 1
+                job.started_by, job.next_at = who, at
             work = Work(
                 warehouse_id,
                 job.id,
@@ -136,6 +161,7 @@ def claim(database: Database, warehouse_id: int, printer_id: int) -> Work | None
                 round(printer.height_mm * printer.dpi / 25.4),
                 job.state,
                 job.base_odometer,
+                job.tries,
             )
             if job.state is not PrintState.HELD:
                 job.state = PrintState.SENDING
@@ -200,6 +226,30 @@ def record(database: Database, work: Work, said: Said) -> PrintState:
         if job.state is not before:
             journal.note(session, job, "state", before, f"{job.state} {said.reason}".strip())
         return job.state
+
+
+def give_up_abandoned(database: Database, after: timedelta) -> int:
+    """A packing page closed in the middle of a label never says what became of it: its packer is asked (R35)."""
+    at, given_up = now(), 0
+    with database.reading() as session:
+        left = session.execute(
+            select(PrintJob.warehouse_id, PrintJob.id)
+            .join(Printer, and_(Printer.warehouse_id == PrintJob.warehouse_id, Printer.id == PrintJob.printer_id))
+            .where(
+                PrintJob.state == PrintState.SENDING,
+                Printer.language.in_([PrinterLanguage(each) for each in components.PROVIDERS]),
+                or_(Printer.leased_until.is_(None), Printer.leased_until < at),
+                PrintJob.next_at < at - after,
+            )
+        ).all()
+    for warehouse_id, job_id in left:
+        with database.transaction(Actor(warehouse_id)) as session:
+            job = session.get_one(PrintJob, (warehouse_id, job_id), with_for_update=True)
+            if job.state is PrintState.SENDING:
+                _set(job, PrintState.UNKNOWN, NOBODY_SAID)
+                journal.note(session, job, "state", PrintState.SENDING, f"{PrintState.UNKNOWN} {NOBODY_SAID}")
+                given_up += 1
+    return given_up
 
 
 def waiting_jobs(database: Database, warehouse_id: int) -> int:

@@ -18,6 +18,9 @@ LOOK_EVERY_S = 0.05
 """How often the queue is looked at. One indexed SELECT; the packer's label starts within this time."""
 
 PUSH_EVERY = timedelta(seconds=10)
+ABANDONED = timedelta(minutes=2)
+"""After this long without its page, a waybill handed to a print component is asked about."""
+
 NIGHT_HOUR = 3
 
 log = logging.getLogger("wms.worker")
@@ -48,6 +51,7 @@ def _pace(database: Database, settings: Settings, stop: threading.Event) -> None
                 if now() >= next_push and (pushing is None or pushing.done()):
                     next_push = now() + PUSH_EVERY
                     pushing = pool.submit(_push, database)
+                    print_lease.give_up_abandoned(database, ABANDONED)
                 if _night(settings) != last_night:
                     last_night = _night(settings)
                     pool.submit(_at_night, database, settings)

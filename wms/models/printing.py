@@ -12,14 +12,21 @@ from wms.models.base import Base, InWarehouse, state_column, within
 
 
 class PrinterLanguage(enum.StrEnum):
-    """What a printer understands; a job built for one is waste paper on a printer of the other."""
+    """What a printer understands; a job built for one is waste paper on a printer of the other.
+
+    The last three are documents of a platform, which only its own print component on the packing PC can read.
+    """
 
     ZPL = "zpl"
     TSPL = "tspl"
+    CAINIAO = "cainiao"
+    PINDUODUO = "pinduoduo"
+    WECHAT = "wechat"
 
 
 class Printer(InWarehouse, Base):
-    """An address (tcp://host:9100, file:///folder, memory://name), the media loaded (mm) and its dots per inch."""
+    """An address (tcp://host:9100, file:///folder, memory://name, cainiao://station/name), the media loaded (mm) and
+    its dots per inch."""
 
     __tablename__ = "printer"
     __table_args__ = (UniqueConstraint("warehouse_id", "code"),)
@@ -69,6 +76,8 @@ class PrintJob(InWarehouse, Base):
 
     ``copies`` is how many pieces of paper come out. ``source`` is the label as somebody else made it, where
     the payload was drawn from a PDF or a picture. ``not_drawn`` are the characters that stand as "?" on it.
+    ``tries`` counts how often it was handed out, ``started_by`` says to whom the last time; ``detail`` is what the
+    printing side said in its own words.
     """
 
     __tablename__ = "print_job"
@@ -98,6 +107,9 @@ class PrintJob(InWarehouse, Base):
     dpi: Mapped[int] = mapped_column(Integer)
     state: Mapped[PrintState] = state_column(PrintState, default=PrintState.QUEUED)
     reason: Mapped[str] = mapped_column(String(40), default="")
+    detail: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    tries: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    started_by: Mapped[str] = mapped_column(String(40), default="", server_default="")
     base_odometer: Mapped[int | None]
     operator_id: Mapped[int | None]
     station_id: Mapped[int | None]
@@ -121,6 +133,7 @@ class PrintAttempt(InWarehouse, Base):
     sha256: Mapped[str] = mapped_column(String(64))
     result: Mapped[str] = mapped_column(String(24))
     reason: Mapped[str] = mapped_column(String(40), default="")
+    detail: Mapped[str] = mapped_column(String(200), default="", server_default="")
     odometer_before: Mapped[int | None]
     odometer_after: Mapped[int | None]
     bytes_sent: Mapped[int] = mapped_column(default=0)
