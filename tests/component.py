@@ -186,7 +186,10 @@ class FakeComponent:
         }
         if self.provider == "cainiao":
             said["requestID"] = "not the request's own"
-        connection.send(json.dumps(said, ensure_ascii=False))
+        try:
+            connection.send(json.dumps(said, ensure_ascii=False))
+        except ConnectionClosed:
+            pass  # the page is gone; the paper comes all the same
 
     # WeChat
 

@@ -6,8 +6,9 @@
   const IDLE_MS = 3000;
   const OTHER_MS = 2000; // another page serves the printer, or the component is away
   const STATUS_MS = 700;
-  // The server counts a page as gone after 60 s of silence: what is older than this is not handed over any more.
-  const STALE_MS = 30000;
+  const KEEP_MS = 5000;
+  // The server counts a page as gone after 20 s of silence: what is older than this is not handed over any more.
+  const STALE_MS = 10000;
 
   const troubles = new Map();
   let running = new Map();
@@ -64,6 +65,9 @@
       return { task: id, state: "unknown", words: "" };
     }
 
+    // A task that was given to this load and never came here was not passed on; any other is asked about.
+    const findOut = ({ id, here }) => (here && !sent.has(id) ? { task: id, state: "not_sent", words: "" } : find(id));
+
     async function handOver(task, since) {
       if (gone || stopped || Date.now() - since > STALE_MS || !(await line.open())) {
         return { task: task.id, state: "not_sent", words: "" };
@@ -96,13 +100,14 @@
       if (status === 401 || status === 403) return stop();
       trouble(printer, !said ? null : found !== "up" ? found : said.mine ? null : "elsewhere");
       if (!said?.mine) return rest(OTHER_MS);
-      if (said.ask) {
-        const { id, here } = said.ask;
-        const result = here && !sent.has(id) ? { task: id, state: "not_sent", words: "" } : await find(id);
-        return office.tell(printer.id, result);
+      if (!said.ask && !said.task) return rest(found === "up" ? IDLE_MS : OTHER_MS);
+      const keeping = setInterval(() => office.next(printer.id, "busy"), KEEP_MS);
+      try {
+        await office.tell(printer.id, said.task ? await handOver(said.task, since) : await findOut(said.ask));
+      } finally {
+        clearInterval(keeping);
       }
-      if (said.task) return office.tell(printer.id, await handOver(said.task, since));
-      return rest(found === "up" ? IDLE_MS : OTHER_MS);
+      return null;
     }
 
     async function forever() {
@@ -157,9 +162,13 @@
   });
   window.addEventListener("pagehide", () => {
     gone = true;
+    office.keep();
     for (const printer of running.keys()) office.leave(printer);
   });
-  window.addEventListener("pageshow", () => { gone = false; });
+  window.addEventListener("pageshow", (event) => {
+    gone = false;
+    if (event.persisted) office.back();
+  });
 
   begin();
 })();

@@ -2,8 +2,23 @@
 "use strict";
 
 (() => {
+  const KEPT = "wms.bench";
+  const name = () => Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => (byte % 36).toString(36)).join("");
+
   // New each time the page is loaded: only this load knows what it handed to a component and what not.
-  const load = Array.from(crypto.getRandomValues(new Uint8Array(10)), (byte) => (byte % 36).toString(36)).join("");
+  const load = name();
+  // The same after a reload. Taken out while the page lives, so that a tab made as a copy of this one gets its own.
+  const tab = taken() || name();
+
+  function taken() {
+    try {
+      const kept = sessionStorage.getItem(KEPT);
+      sessionStorage.removeItem(KEPT);
+      return kept;
+    } catch {
+      return null; // then a page loaded anew waits for its old lease to run out
+    }
+  }
   const AGAIN_MS = 1500;
 
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -13,7 +28,7 @@
       const response = await fetch(path, {
         method: fields ? "POST" : "GET",
         headers: { "X-Requested-With": "scan", "X-CSRFToken": wms.csrfToken() },
-        body: fields && new URLSearchParams({ ...fields, load }),
+        body: fields && new URLSearchParams({ ...fields, tab, load }),
         credentials: "same-origin",
       });
       const json = response.headers.get("Content-Type")?.startsWith("application/json");
@@ -36,10 +51,13 @@
       }
     },
 
+    keep: () => wms.setSession(KEPT, tab),
+    back: taken,
+
+    // May get lost with the page; then the lease runs out by itself.
     leave(printer) {
       const form = new FormData();
-      form.append("csrf_token", wms.csrfToken());
-      form.append("load", load);
+      for (const [field, value] of Object.entries({ csrf_token: wms.csrfToken(), tab, load })) form.append(field, value);
       navigator.sendBeacon(`/components/${printer}/leave`, form);
     },
   };

@@ -21,12 +21,12 @@ from wms.errors import N_, NotFound, Refusal, term
 from wms.models import PrintAttempt, Printer, PrintJob, PrintState, Station
 
 S = PrintState
-LEASE = timedelta(seconds=60)
-"""A page asks every few seconds; one that says nothing for so long is gone."""
+LEASE = timedelta(seconds=20)
+"""A page asks every few seconds, also while it prints; one that says nothing for so long is gone."""
 
-Found = Literal["up", "absent", "no_printer", "asleep"]
+Found = Literal["up", "absent", "no_printer", "busy"]
 """What the page finds on its PC: the component answers and knows the printer; it does not answer; it does not know
-the printer; or the page only looks and does not want work."""
+the printer; or the page is busy with a label and only keeps its lease."""
 
 Result = Literal["printed", "failed", "unknown", "not_sent"]
 WORDS = {"absent": "component_absent", "no_printer": "component_no_printer"}
@@ -48,16 +48,23 @@ class NoSuchTask(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One loaded packing page: its device is a browser of one PC, ``load`` is new each time the page is loaded."""
+    """A packing page: its device is a browser of one PC, ``tab`` outlives a reload, ``load`` is new with each."""
 
     warehouse_id: int
     device_id: int
     station_id: int
+    tab: str
     load: str
 
     @property
-    def who(self) -> str:
-        return f"page:{self.device_id}:{self.load}"
+    def holder(self) -> str:
+        """Who holds the lease: a page loaded anew goes on with it."""
+        return f"page:{self.device_id}:{self.tab}"
+
+    @property
+    def starter(self) -> str:
+        """Who was given a task: only this load knows whether it passed it on."""
+        return f"{self.holder}:{self.load}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +118,7 @@ def next_task(database: Database, page: Page, printer_id: int, found: Found) -> 
     """Lease the printer for this page and hand out its oldest job, or ask about one that never ended."""
     if _nothing_new(database, page, printer_id, found):
         return Answer(mine=True)
-    if not print_lease.lease(database, page.warehouse_id, printer_id, page.who, LEASE):
+    if not print_lease.lease(database, page.warehouse_id, printer_id, page.holder, LEASE):
         return Answer(mine=False)
     with database.transaction(Actor(page.warehouse_id)) as session:
         printer = _printer(session, page, printer_id)
@@ -133,15 +140,15 @@ def next_task(database: Database, page: Page, printer_id: int, found: Found) -> 
             .with_for_update()
         ).scalar_one_or_none()
         if left is not None:
-            if left.started_by.split(":")[:2] == page.who.split(":")[:2]:
-                return Answer(True, ask=Asked(_task_id(left), here=left.started_by == page.who))
+            if left.started_by.startswith(f"page:{page.device_id}:"):
+                return Answer(True, ask=Asked(_task_id(left), here=left.started_by == page.starter))
             # Another PC's component had it, and this one cannot be asked about that.
             _end(session, left, S.UNKNOWN, OTHER_PC)
         if found in WORDS:
             _wait(session, page, printer_id, WORDS[found])
     if paused or found != "up":
         return Answer(mine=True)
-    work = print_lease.claim(database, page.warehouse_id, printer_id, page.who)
+    work = print_lease.claim(database, page.warehouse_id, printer_id, page.starter)
     if work is None:
         return Answer(mine=True)
     with database.reading() as session:
@@ -154,7 +161,7 @@ def _nothing_new(database: Database, page: Page, printer_id: int, found: Found) 
     with database.reading() as session:
         printer = _printer(session, page, printer_id)
         fresh = printer.leased_until is not None and printer.leased_until - now() > LEASE / 2
-        if printer.leased_by != page.who or not fresh or printer.state != WORDS.get(found, "ready"):
+        if printer.leased_by != page.holder or not fresh or printer.state != WORDS.get(found, "ready"):
             return False
         waits = (
             select(PrintJob.id)
@@ -218,7 +225,7 @@ def tell(database: Database, page: Page, printer_id: int, task: str, result: Res
             "printed": tuple(state for state in S if state is not S.PRINTED),
             "failed": (S.SENDING, S.UNKNOWN),
             "unknown": (S.SENDING,),
-            "not_sent": (S.SENDING,) if job.started_by == page.who else (),
+            "not_sent": (S.SENDING,) if job.started_by == page.starter else (),
         }[result]
         if job.state not in open_to:
             return job.state
@@ -259,5 +266,5 @@ def _end(session: Session, job: PrintJob, state: PrintState, reason: str, words:
 
 
 def leave(database: Database, page: Page, printer_id: int) -> None:
-    """The page is closed or loaded anew: the next one need not wait for the lease to run out."""
-    print_lease.give_up(database, page.warehouse_id, printer_id, page.who)
+    """The page is closed: another one need not wait for the lease to run out."""
+    print_lease.give_up(database, page.warehouse_id, printer_id, page.holder)

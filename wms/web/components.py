@@ -49,11 +49,11 @@ def _station(session: Session) -> Station | None:
 
 
 def _page() -> flow.Page:
-    load = request.form.get("load", "")
-    if not re.fullmatch(r"[a-z0-9]{8,12}", load):
+    tab, load = request.form.get("tab", ""), request.form.get("load", "")
+    if not re.fullmatch(r"[a-z0-9]{6}:[a-z0-9]{6}", f"{tab}:{load}"):
         abort(400)
     who = operator()
-    return flow.Page(who.warehouse_id, who.device_id, who.station_id or 0, load)
+    return flow.Page(who.warehouse_id, who.device_id, who.station_id or 0, tab, load)
 
 
 @bp.get("/components")
