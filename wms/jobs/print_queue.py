@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from printers.delivery import check_later, deliver
 from printers.errors import PrinterError
+from printers.languages import LANGUAGES, Language
 from wms.db import Database
 from wms.models import PrintState
 from wms.print_lease import BAD_ADDRESS, Said, Work, claim, give_up, lease, record
@@ -36,12 +37,19 @@ def carry_out(work: Work) -> Said:
                 copies=work.copies,
                 answers=work.answers,
                 expect_length_dots=work.height_dots,
-                language=work.language.value,
+                language=_drawn_in(work),
             )
     except PrinterError as error:
         # A bad address is known to have printed nothing.
         return Said(PrintState.FAILED if error.permanent else PrintState.WAITING, BAD_ADDRESS)
     return Said(PrintState(outcome.state.value), outcome.reason, outcome.base, outcome.after, outcome.bytes_sent)
+
+
+def _drawn_in(work: Work) -> Language:
+    for language in LANGUAGES:
+        if work.language.value == language:
+            return language
+    raise AssertionError("a component's document was given to the worker")
 
 
 def serve_printer(
