@@ -98,7 +98,7 @@
       const since = Date.now();
       const { status, said } = await office.next(printer.id, found);
       if (status === 401 || status === 403) return stop();
-      trouble(printer, !said ? null : found !== "up" ? found : said.mine ? null : "elsewhere");
+      trouble(printer, said && (said.mine ? (found === "up" ? null : found) : "elsewhere"));
       if (!said?.mine) return rest(OTHER_MS);
       if (!said.ask && !said.task) return rest(found === "up" ? IDLE_MS : OTHER_MS);
       const keeping = setInterval(() => office.next(printer.id, "busy"), KEEP_MS);

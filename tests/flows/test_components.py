@@ -336,6 +336,24 @@ def test_jobs_wait_while_the_component_is_away_and_the_desk_knows_why(stocked: F
     assert fetch(stocked, page(stocked), "up").task
 
 
+def test_a_phone_without_the_component_never_keeps_the_pc_from_printing(stocked: Floor) -> None:
+    phone, pc = page(stocked, 1, "phone0"), page(stocked, 2, "pc0000")
+    [first] = labelled(stocked, "CN000001")
+    assert fetch(stocked, phone, "absent").mine  # it was there first
+    task = fetch(stocked, pc).task
+    assert task is not None and task.id == f"{first}-1"
+    assert fetch(stocked, phone, "absent") == components.Answer(mine=False)
+    assert tell(stocked, pc, task.id, "printed") is S.PRINTED
+    assert fetch(stocked, pc, "absent").mine  # its component ended: whoever has one may print now
+    assert fetch(stocked, phone, "up").mine
+
+
+def test_a_page_whose_component_died_ends_the_task_it_began(stocked: Floor) -> None:
+    [job_id] = labelled(stocked, "CN000001")
+    assert fetch(stocked, page(stocked)).task
+    assert fetch(stocked, page(stocked, load="mmmmmm"), "absent").ask == components.Asked(f"{job_id}-1", here=False)
+
+
 def test_a_paused_printer_gets_nothing(stocked: Floor) -> None:
     labelled(stocked, "CN000001")
     with stocked.database.transaction(stocked.actor()) as session:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from wms import components, journal, print_lease
@@ -116,36 +116,25 @@ def _printer(session: Session, page: Page, printer_id: int) -> Printer:
 
 def next_task(database: Database, page: Page, printer_id: int, found: Found) -> Answer:
     """Lease the printer for this page and hand out its oldest job, or ask about one that never ended."""
+    if found in WORDS and (away := _away(database, page, printer_id, WORDS[found])) is not None:
+        return away
     if _nothing_new(database, page, printer_id, found):
         return Answer(mine=True)
     if not print_lease.lease(database, page.warehouse_id, printer_id, page.holder, LEASE):
         return Answer(mine=False)
     with database.transaction(Actor(page.warehouse_id)) as session:
         printer = _printer(session, page, printer_id)
-        state = WORDS.get(found, "ready")
-        if printer.state != state:
-            printer.state = state
+        if printer.state != WORDS.get(found, "ready"):
+            printer.state = WORDS.get(found, "ready")
         if found == "up":
             printer.seen_at = now()
         paused = printer.paused
-        left = session.execute(
-            select(PrintJob)
-            .where(
-                PrintJob.warehouse_id == page.warehouse_id,
-                PrintJob.printer_id == printer_id,
-                PrintJob.state == S.SENDING,
-            )
-            .order_by(PrintJob.id)
-            .limit(1)
-            .with_for_update()
-        ).scalar_one_or_none()
+        left = session.execute(_left(page, printer_id).with_for_update()).scalar_one_or_none()
         if left is not None:
             if left.started_by.startswith(f"page:{page.device_id}:"):
                 return Answer(True, ask=Asked(_task_id(left), here=left.started_by == page.starter))
             # Another PC's component had it, and this one cannot be asked about that.
             _end(session, left, S.UNKNOWN, OTHER_PC)
-        if found in WORDS:
-            _wait(session, page, printer_id, WORDS[found])
     if paused or found != "up":
         return Answer(mine=True)
     work = print_lease.claim(database, page.warehouse_id, printer_id, page.starter)
@@ -154,6 +143,42 @@ def next_task(database: Database, page: Page, printer_id: int, found: Found) -> 
     with database.reading() as session:
         title = session.get_one(PrintJob, (page.warehouse_id, work.job_id)).title
     return Answer(True, task=Task(f"{work.job_id}-{work.tries}", title.partition(" ")[0], work.payload.decode()))
+
+
+def _left(page: Page, printer_id: int) -> Select[tuple[PrintJob]]:
+    """The task that was started at this printer and has no end."""
+    return (
+        select(PrintJob)
+        .where(
+            PrintJob.warehouse_id == page.warehouse_id,
+            PrintJob.printer_id == printer_id,
+            PrintJob.state == S.SENDING,
+        )
+        .order_by(PrintJob.id)
+        .limit(1)
+    )
+
+
+def _away(database: Database, page: Page, printer_id: int, reason: str) -> Answer | None:
+    """A page without a working component holds no lease: the phone in the packer's hand must not keep the bench's PC
+    from printing. It says why the jobs wait, unless another page is at work. None where it must end a task it began.
+    """
+    with database.reading() as session:
+        printer = _printer(session, page, printer_id)
+        held = printer.leased_until is not None and printer.leased_until > now()
+        if held and printer.leased_by != page.holder:
+            return Answer(mine=False)
+        left = session.execute(_left(page, printer_id)).scalar_one_or_none()
+        if left is not None and left.started_by.startswith(f"page:{page.device_id}:"):
+            return None
+        waits = session.execute(_to_wait(page, printer_id, reason).limit(1)).first() is not None
+        if not (held or waits or printer.state != reason):
+            return Answer(mine=True)
+    print_lease.give_up(database, page.warehouse_id, printer_id, page.holder)
+    with database.transaction(Actor(page.warehouse_id)) as session:
+        _printer(session, page, printer_id).state = reason
+        _wait(session, page, printer_id, reason)
+    return Answer(mine=True)
 
 
 def _nothing_new(database: Database, page: Page, printer_id: int, found: Found) -> bool:
@@ -175,16 +200,18 @@ def _nothing_new(database: Database, page: Page, printer_id: int, found: Found) 
         return session.execute(waits).first() is None
 
 
+def _to_wait(page: Page, printer_id: int, reason: str) -> Select[tuple[PrintJob]]:
+    return select(PrintJob).where(
+        PrintJob.warehouse_id == page.warehouse_id,
+        PrintJob.printer_id == printer_id,
+        PrintJob.state.in_((S.QUEUED, S.WAITING)),
+        PrintJob.reason != reason,
+    )
+
+
 def _wait(session: Session, page: Page, printer_id: int, reason: str) -> None:
     """Jobs wait with what to do about it; they come by themselves when the component answers."""
-    for job in session.execute(
-        select(PrintJob).where(
-            PrintJob.warehouse_id == page.warehouse_id,
-            PrintJob.printer_id == printer_id,
-            PrintJob.state.in_((S.QUEUED, S.WAITING)),
-            PrintJob.reason != reason,
-        )
-    ).scalars():
+    for job in session.execute(_to_wait(page, printer_id, reason).with_for_update()).scalars():
         before, job.state, job.reason, job.next_at = job.state, S.WAITING, reason, now()
         if before is not S.WAITING:
             journal.note(session, job, "state", before, f"{S.WAITING} {reason}")

@@ -247,7 +247,9 @@ def how(printer: Printer) -> tuple[str, str]:
     """How a printer is (paused, online, unknown, offline, stopped) and the word for its trouble, or nothing."""
     if printer.paused:
         return "paused", ""
-    if components.is_component(printer.uri) and (printer.leased_until is None or printer.leased_until < now()):
+    # A component prints only while a packing page is open; one whose component is away says so and holds no lease.
+    served = printer.leased_until is not None and printer.leased_until > now()
+    if components.is_component(printer.uri) and not served and not printer.state.startswith("component_"):
         return "offline", "no_page"
     if printer.state in ("", "ready", "online", "printed"):
         return "online", ""
