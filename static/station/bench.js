@@ -24,6 +24,18 @@
 
   const rest = (ms) => Promise.race([pause(ms), awake]);
 
+  // Seen with Chromium 156: from a page of another machine it reaches a local program only over https, and after a
+  // question that the worker must have answered with yes (ERR_BLOCKED_BY_LOCAL_NETWORK_ACCESS_CHECKS otherwise).
+  async function whyAbsent() {
+    if (!window.isSecureContext) return "needs_https";
+    try {
+      const { state } = await navigator.permissions.query({ name: "local-network-access" });
+      return state === "denied" ? "forbidden" : "absent";
+    } catch {
+      return "absent"; // a browser that does not ask
+    }
+  }
+
   function serve(printer, patience) {
     const dialect = dialects[printer.provider];
     const hearers = new Map();
@@ -98,7 +110,7 @@
       const since = Date.now();
       const { status, said } = await office.next(printer.id, found);
       if (status === 401 || status === 403) return stop();
-      trouble(printer, said && (said.mine ? (found === "up" ? null : found) : "elsewhere"));
+      trouble(printer, said && (said.mine ? (found === "up" ? null : found === "absent" ? await whyAbsent() : found) : "elsewhere"));
       if (!said?.mine) return rest(OTHER_MS);
       if (!said.ask && !said.task) return rest(found === "up" ? IDLE_MS : OTHER_MS);
       const keeping = setInterval(() => office.next(printer.id, "busy"), KEEP_MS);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -143,6 +144,7 @@ def house(
     with warehouse(tmp_path_factory.mktemp("components"), template_database, serving=False) as running:
         running.environment["WMS_COMPONENT_ADDRESSES"] = " ".join(f"{p}={parts[p].address}" for p in PROVIDERS)
         running.environment["WMS_COMPONENT_PATIENCE_S"] = "2"
+        running.environment["WMS_HOST"] = "0.0.0.0"
         running.rows.item("A1", "6901234567892")
         running.rows.stock("A1", "A-01-01-1", 500)
         with running.database.transaction(running.rows.actor()) as session:
@@ -385,3 +387,19 @@ def test_only_the_packing_page_may_reach_the_components_and_only_at_their_addres
 
     assert reaches("/") == reaches("/ship") == reaches("/pack/label") == ["'self'"]
     assert sorted(reaches("/pack")) == sorted(["'self'", *(part.address for part in bench.parts.values())])
+
+
+def test_a_page_of_another_machine_is_told_to_use_https(bench: Bench) -> None:
+    """Chromium lets no page of another machine reach a program on this one over plain http, whatever is allowed."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # a datagram's connect sends nothing
+        own = probe.getsockname()[0]
+    if own.startswith("127."):
+        pytest.skip("NO SECOND ADDRESS: this machine has only itself")
+    bench.packer.page.goto("about:blank")
+    context = bench.chromium.get().new_context(**DESK)
+    other = Person(context, bench.house.address.replace("127.0.0.1", own))
+    other.sign_in(bench.house.rows.badges["packer"]).opens("/pack")
+    other.scan("S-PACK1")
+    expect(other.page.locator("#bench")).to_contain_text("Open this page over https", timeout=LEASE_MS)
+    context.close()

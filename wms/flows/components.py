@@ -145,7 +145,7 @@ def next_task(database: Database, page: Page, printer_id: int, found: Found) -> 
     return Answer(True, task=Task(f"{work.job_id}-{work.tries}", title.partition(" ")[0], work.payload.decode()))
 
 
-def _left(page: Page, printer_id: int) -> Select[tuple[PrintJob]]:
+def _left(page: Page, printer_id: int) -> Select[PrintJob]:
     """The task that was started at this printer and has no end."""
     return (
         select(PrintJob)
@@ -200,7 +200,7 @@ def _nothing_new(database: Database, page: Page, printer_id: int, found: Found) 
         return session.execute(waits).first() is None
 
 
-def _to_wait(page: Page, printer_id: int, reason: str) -> Select[tuple[PrintJob]]:
+def _to_wait(page: Page, printer_id: int, reason: str) -> Select[PrintJob]:
     return select(PrintJob).where(
         PrintJob.warehouse_id == page.warehouse_id,
         PrintJob.printer_id == printer_id,
