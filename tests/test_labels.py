@@ -148,7 +148,7 @@ def test_what_has_no_picture_is_marked_on_the_label_and_told_in_the_book(labelle
 
 
 @pytest.mark.parametrize("note", ["^XZ~JA", 'x"\r\nPRINT 9,9\r\n', "\\&_5E>", "\x1b!R", "长" * 500])
-@pytest.mark.parametrize("language", list(PrinterLanguage))
+@pytest.mark.parametrize("language", [PrinterLanguage(each) for each in languages.LANGUAGES])
 def test_a_buyers_note_makes_one_label_whatever_is_in_it(labelled: Floor, note: str, language: PrinterLanguage) -> None:
     set_printer(labelled, language=language)
     with labelled.database.transaction(labelled.actor()) as session:
@@ -348,7 +348,7 @@ def test_a_carriers_zpl_goes_to_the_printer_byte_for_byte(labelled: Floor) -> No
     assert given(labelled, CARRIER).id == job.id, "the same cause is one job"
 
 
-@pytest.mark.parametrize("language", list(PrinterLanguage))
+@pytest.mark.parametrize("language", [PrinterLanguage(each) for each in languages.LANGUAGES])
 def test_a_picture_is_drawn_for_the_printer_and_kept_as_it_came(labelled: Floor, language: PrinterLanguage) -> None:
     set_printer(labelled, language=language)
     given(labelled, png())
