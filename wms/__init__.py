@@ -65,6 +65,7 @@ def _words(app: Flask) -> None:
     # Every icon on a screen asks; files do not change under a running service, only while one is being written.
     app.jinja_env.globals["static"] = _versioned if app.config["SETTINGS"].debug else cache(_versioned)
     app.jinja_env.globals["scan_scripts"] = assets.SCAN_SCRIPTS
+    app.jinja_env.globals["station_scripts"] = assets.STATION_SCRIPTS
     app.jinja_env.filters["static_address"] = app.jinja_env.globals["static"]
     app.jinja_env.filters["fingerprint"] = lambda text: hashlib.sha256(text.encode()).hexdigest()[:10]
     app.jinja_env.filters["local"] = translate.local
@@ -95,6 +96,7 @@ def _doors(app: Flask) -> None:
         access,
         agents,
         camera,
+        components,
         count,
         desk,
         health,
@@ -117,7 +119,7 @@ def _doors(app: Flask) -> None:
 
     access.guard(app)
     floor = (health, offline, people, setup, scanner_check, camera, receive, putaway, pick, pack, ship, count, lookup)
-    for room in (*floor, desk, orders, import_orders, printing, pushes, operators):
+    for room in (*floor, components, desk, orders, import_orders, printing, pushes, operators):
         app.register_blueprint(room.bp)
     app.register_blueprint(agents.bp)
     app.extensions["csrf"].exempt(agents.bp)  # no cookie speaks there, so no other page can speak in its name
@@ -126,7 +128,8 @@ def _doors(app: Flask) -> None:
 def _headers(app: Flask) -> None:
     @app.after_request
     def _harden(response: Response) -> Response:
-        response.headers.setdefault("Content-Security-Policy", CSP)
+        local = " ".join(["connect-src 'self'", *g.get("connect_src", ())])
+        response.headers.setdefault("Content-Security-Policy", CSP.replace("connect-src 'self'", local))
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["Permissions-Policy"] = "camera=(self), microphone=(), geolocation=()"

@@ -15,7 +15,7 @@ from wms import journal
 from wms.clock import now
 from wms.connectors import LIVE
 from wms.db import actor_of
-from wms.errors import N_, Refusal, term
+from wms.errors import N_, Refusal, Term
 from wms.models import GateCheck, Order, Shop, Verdict, new_id
 
 
@@ -57,7 +57,7 @@ def stands(session: Session, order: Order) -> Refusal | None:
     """What stops the order from going on, if anything does."""
     check, shop = of(session, order), session.get_one(Shop, order.shop_id)
     if check is not None and check.verdict is Verdict.STOP and not overridden(check):
-        return Stopped(order=order.shop_order_no, why=term(check.reason))
+        return Stopped(order=order.shop_order_no, why=Term(check.reason))
     if shop.fail_closed and shop.connector in LIVE and (check is None or check.verdict is Verdict.UNKNOWN):
         if check is not None and overridden(check):
             return None

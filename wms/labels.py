@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from printers import image, languages, layouts, masking, raw
 from printers.errors import CannotPrint, DoesNotFit, RefusedLabel, WrongCheckDigit
 from printers.label import Label
-from wms import journal
+from wms import components, journal, waybills
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import N_, Refusal
@@ -31,6 +31,7 @@ from wms.models import (
     OrderLine,
     Parcel,
     ParcelLine,
+    PlatformWaybill,
     Printer,
     PrinterLanguage,
     PrintJob,
@@ -73,6 +74,20 @@ def use_font(path: str) -> None:
 
 class NoPrinter(Refusal):
     message = N_("Station %(station)s has no printer for this label. An admin must choose one.")
+    answer = "look"
+
+
+class NoComponentPrinter(Refusal):
+    message = N_(
+        "Station %(station)s has no printer for waybills of this platform. An admin must add one: %(example)s."
+    )
+    answer = "look"
+
+
+class OnlyPlatformWaybills(Refusal):
+    """A component prints nothing that its platform did not make."""
+
+    message = N_("%(printer)s prints platform waybills only. Choose another printer for this label.")
     answer = "look"
 
 
@@ -151,6 +166,9 @@ Document = Parcel | Location | Item | Manifest | Order
 def queue_waybill(session: Session, parcel: Parcel, order: Order, waybill: Waybill, station: Station) -> PrintJob:
     """Queue the parcel's waybill at its station. The parcel is the key: a second press queues nothing."""
     carrier = session.get_one(Carrier, parcel.carrier_id)
+    given = waybills.document_of(session, waybill)
+    if given is not None:
+        return _queue_document(session, parcel, order, waybill, station, carrier.label_size, given)
     printer = _printer(session, station, station.waybill_printer_id)
     said = _Said()
     paper = _waybill_paper(session, parcel, order, waybill, carrier, said, now())
@@ -166,6 +184,63 @@ def queue_waybill(session: Session, parcel: Parcel, order: Order, waybill: Waybi
         draw=_waybill(paper, carrier),
         lost=said.lost,
     )
+
+
+def _queue_document(
+    session: Session,
+    parcel: Parcel,
+    order: Order,
+    waybill: Waybill,
+    station: Station,
+    size: str,
+    given: PlatformWaybill,
+) -> PrintJob:
+    """The platform's document, byte by byte as it came, for the component on the station's PC."""
+    once = f"waybill:{waybill.id}"
+    has = _queued(session, once)
+    if has is not None:
+        return has
+    printer = _component_printer(session, station, given.provider)
+    width_mm, height_mm = SIZES_MM[size]
+    _fits(printer, width_mm, height_mm, exact=True)
+    return _save(
+        session,
+        printer,
+        kind="waybill",
+        document=parcel,
+        title=f"{waybill.number} {order.shop_order_no}"[:120],
+        once=once,
+        payload=given.document,
+        copies=1,
+        width_mm=width_mm,
+        height_mm=height_mm,
+        station_id=station.id,
+    )
+
+
+def _component_printer(session: Session, station: Station, provider: str) -> Printer:
+    """A platform's waybills come out at the PC of the station, whatever printer its other waybills have."""
+    printer = session.execute(
+        select(Printer)
+        .where(
+            Printer.warehouse_id == station.warehouse_id,
+            Printer.language == PrinterLanguage(provider),
+            Printer.uri.startswith(f"{provider}://{station.code}/", autoescape=True),
+        )
+        .order_by(Printer.id)
+        .limit(1)
+    ).scalar_one_or_none()
+    if printer is None:
+        raise NoComponentPrinter(station=station.code, example=f"{provider}://{station.code}/…")
+    return printer
+
+
+def drawable(printer: Printer) -> languages.Language:
+    """The language that a label for this printer is drawn in. Raises OnlyPlatformWaybills for a component's."""
+    for language in languages.LANGUAGES:
+        if printer.language.value == language:
+            return language
+    raise OnlyPlatformWaybills(printer=printer.name)
 
 
 def _waybill(paper: layouts.Waybill, carrier: Carrier) -> Draw:
@@ -276,11 +351,12 @@ def _queue(
         return has
     width_mm, height_mm = SIZES_MM[size]
     _fits(printer, width_mm, height_mm, exact=kind == "waybill")
+    language = drawable(printer)
     drawn = _drawn(draw, printer.dpi, title)
     count = copies * (1 if isinstance(drawn, Label) else len(drawn))
     if count > MOST_AT_ONCE:
         raise TooLongToPrint(text=title)
-    payload = languages.build(printer.language.value, drawn, copies)
+    payload = languages.build(language, drawn, copies)
     return _save(
         session,
         printer,
@@ -572,7 +648,7 @@ def _raw_payload(label: bytes, kind: raw.Kind, printer: Printer) -> tuple[bytes,
             pages = raw.from_pdf(label, width_mm, height_mm, dpi)
         else:
             pages = [raw.from_picture(label, width_mm, height_mm, dpi)]
-        return languages.build(printer.language.value, pages), len(pages)
+        return languages.build(drawable(printer), pages), len(pages)
     except RefusedLabel as error:
         if error.kind == "size":
             raise WrongMedia(printer=printer.name, loaded=f"{width_mm}×{height_mm}", needed=error.fact) from error
@@ -635,13 +711,16 @@ def reprint(session: Session, parcel: Parcel, station: Station, reason: str) -> 
             .where(PrintJob.warehouse_id == parcel.warehouse_id, PrintJob.reprint_of_id == first.id)
         ).scalar_one()
     )
-    printer = _printer(session, station, station.waybill_printer_id)
+    printer = _reprint_printer(session, station, first)
     _fits(printer, first.width_mm, first.height_mm, exact=True)
-    mark = f"补打 {again}"
-    dots = tuple(int(side * printer.dpi / 25.4) for side in (first.width_mm, first.height_mm))
-    payload = languages.marked_again(
-        printer.language.value, _same_for(session, first, parcel, printer), mark, (dots[0], dots[1])
-    )
+    if first.language in components.PROVIDERS:
+        payload = first.payload  # sealed: a mark cannot be drawn on it; the book and the job carry it
+    else:
+        mark = f"补打 {again}"
+        dots = tuple(int(side * printer.dpi / 25.4) for side in (first.width_mm, first.height_mm))
+        payload = languages.marked_again(
+            drawable(printer), _same_for(session, first, parcel, printer), mark, (dots[0], dots[1])
+        )
     job = _save(
         session,
         printer,
@@ -663,6 +742,12 @@ def reprint(session: Session, parcel: Parcel, station: Station, reason: str) -> 
     return job
 
 
+def _reprint_printer(session: Session, station: Station, first: PrintJob) -> Printer:
+    if first.language in components.PROVIDERS:
+        return _component_printer(session, station, first.language.value)
+    return _printer(session, station, station.waybill_printer_id)
+
+
 def _same_for(session: Session, first: PrintJob, parcel: Parcel, printer: Printer) -> bytes:
     """The first job's bytes; for a printer of another language or resolution the same label drawn for that."""
     if (first.language, first.dpi) == (printer.language, printer.dpi):
@@ -676,7 +761,7 @@ def _same_for(session: Session, first: PrintJob, parcel: Parcel, printer: Printe
         raise WrongDpi(needed=first.dpi, printer=printer.name, loaded=printer.dpi)
     order, carrier = _order(session, parcel), session.get_one(Carrier, parcel.carrier_id)
     paper = _waybill_paper(session, parcel, order, waybill, carrier, _Said(), first.created_at)
-    return languages.build(printer.language.value, _drawn(_waybill(paper, carrier), printer.dpi, first.title))
+    return languages.build(drawable(printer), _drawn(_waybill(paper, carrier), printer.dpi, first.title))
 
 
 def _live_waybill(session: Session, parcel: Parcel) -> Waybill | None:

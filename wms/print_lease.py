@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import and_, bindparam, or_, select, update
+from sqlalchemy.orm import Session
 
-from wms import journal
+from wms import components, journal
 from wms.clock import now
 from wms.db import Actor, Database
 from wms.models import PrintAttempt, Printer, PrinterLanguage, PrintJob, PrintState
@@ -22,11 +23,31 @@ LEASE = timedelta(seconds=90)
 RETRY = {"offline": timedelta(seconds=5)}
 SOON = timedelta(seconds=3)
 LOST_LEASE_REASON = "interrupted"
+NOBODY_SAID = "component_page_gone"
 BAD_ADDRESS = "bad_address"
 OTHER_LANGUAGE = "other_language"
 OPEN = (PrintState.QUEUED, PrintState.WAITING, PrintState.SENDING, PrintState.HELD)
 FETCHED = ("agent", "cainiao", "pinduoduo", "wechat")
 """Printers whose address begins so are served by who stands beside them: a station agent, or the packing PC's page."""
+
+
+def component_printers(
+    session: Session, warehouse_id: int, station_code: str = ""
+) -> list[tuple[Printer, components.Address]]:
+    """The printers that print components drive, of one station or of all."""
+    found = []
+    for printer in session.execute(
+        select(Printer)
+        .where(
+            Printer.warehouse_id == warehouse_id,
+            Printer.language.in_([PrinterLanguage(each) for each in components.PROVIDERS]),
+        )
+        .order_by(Printer.id)
+    ).scalars():
+        whole = components.parse(printer.uri)
+        if whole is not None and station_code in ("", whole.station):
+            found.append((printer, whole))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +120,7 @@ def printers_due(database: Database) -> list[tuple[int, int]]:
         ]
 
 
-def lease(database: Database, warehouse_id: int, printer_id: int, who: str) -> bool:
+def lease(database: Database, warehouse_id: int, printer_id: int, who: str, length: timedelta = LEASE) -> bool:
     """Take the printer for this worker alone: two senders on one printer spoil the odometer's proof."""
     at = now()
     with database.transaction(Actor(warehouse_id)) as session:
@@ -110,7 +131,7 @@ def lease(database: Database, warehouse_id: int, printer_id: int, who: str) -> b
                 Printer.id == printer_id,
                 or_(Printer.leased_until.is_(None), Printer.leased_until < at, Printer.leased_by == who),
             )
-            .values(leased_until=at + LEASE, leased_by=who)
+            .values(leased_until=at + length, leased_by=who)
             .execution_options(synchronize_session=False)
         ).rowcount  # type: ignore[attr-defined]
     return taken == 1
@@ -201,8 +222,8 @@ def give_up(database: Database, warehouse_id: int, printer_id: int, who: str) ->
         )
 
 
-def claim(database: Database, warehouse_id: int, printer_id: int, resume: bool = False) -> Work | None:
-    """The oldest open job of the printer, marked as being sent. Order within a printer is kept (R35).
+def claim(database: Database, warehouse_id: int, printer_id: int, resume: bool = False, who: str = "") -> Work | None:
+    """The oldest open job of the printer, marked as being sent, by ``who``. Order within a printer is kept (R35).
 
     ``resume`` hands a job that is being sent out again, as the same attempt: only to who keeps a journal of the
     attempts it began, so that an answer lost on the way is no question to a person.
@@ -233,6 +254,8 @@ def claim(database: Database, warehouse_id: int, printer_id: int, resume: bool =
                 _set(job, PrintState.FAILED, OTHER_LANGUAGE)
                 continue
             job.attempt += 1
+            if job.state is not PrintState.HELD:
+                job.started_by, job.next_at = who, at
             if job.state is not PrintState.HELD:
                 job.state, job.started_at, job.base_odometer = PrintState.SENDING, None, None
             return of(printer, job)
@@ -362,7 +385,7 @@ def free(database: Database, gone: Callable[[str], bool]) -> int:
 
 
 def ask_about_abandoned(database: Database) -> int:
-    """Jobs fetched by somebody whose lease ran out: nobody knows, so a person is asked. Returns how many.
+    """Jobs fetched by a station agent whose lease ran out: nobody knows, so a person is asked. Returns how many.
 
     Where the worker sends, ``claim`` does this; for a printer that is fetched from, nobody else would.
     """
@@ -375,7 +398,7 @@ def ask_about_abandoned(database: Database) -> int:
                 .join(Printer, and_(Printer.warehouse_id == PrintJob.warehouse_id, Printer.id == PrintJob.printer_id))
                 .where(
                     PrintJob.state == PrintState.SENDING,
-                    or_(*(Printer.uri.like(f"{scheme}:%") for scheme in FETCHED)),
+                    Printer.uri.like("agent:%"),
                     or_(Printer.leased_until.is_(None), Printer.leased_until < at),
                 )
             )
@@ -390,6 +413,30 @@ def ask_about_abandoned(database: Database) -> int:
                 journal.note(session, job, "state", PrintState.SENDING, f"{job.state} {LOST_LEASE_REASON}")
                 asked += 1
     return asked
+
+
+def give_up_abandoned(database: Database, after: timedelta) -> int:
+    """A packing page closed in the middle of a label never says what became of it: its packer is asked (R35)."""
+    at, given_up = now(), 0
+    with database.reading() as session:
+        left = session.execute(
+            select(PrintJob.warehouse_id, PrintJob.id)
+            .join(Printer, and_(Printer.warehouse_id == PrintJob.warehouse_id, Printer.id == PrintJob.printer_id))
+            .where(
+                PrintJob.state == PrintState.SENDING,
+                Printer.language.in_([PrinterLanguage(each) for each in components.PROVIDERS]),
+                or_(Printer.leased_until.is_(None), Printer.leased_until < at),
+                PrintJob.next_at < at - after,
+            )
+        ).all()
+    for warehouse_id, job_id in left:
+        with database.transaction(Actor(warehouse_id)) as session:
+            job = session.get_one(PrintJob, (warehouse_id, job_id), with_for_update=True)
+            if job.state is PrintState.SENDING:
+                _set(job, PrintState.UNKNOWN, NOBODY_SAID)
+                journal.note(session, job, "state", PrintState.SENDING, f"{PrintState.UNKNOWN} {NOBODY_SAID}")
+                given_up += 1
+    return given_up
 
 
 def waiting_jobs(database: Database, warehouse_id: int) -> int:

@@ -37,6 +37,7 @@ NO_PAGES = {
     "/setup/qr.svg": "a picture inside /setup",
     "/pack/label": "a part of /pack, seen there",
     "/desk/now": "a part of /desk, seen there",
+    "/components": "for the packing page's own use, see test_components.py",
     "/static/<path:filename>": "files",
     "/sw.js": "a program of the browser",
     "/api/v1/agent/next": "for the station agent, see test_agents.py",

@@ -5,13 +5,26 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from wms import journal
+from wms import journal, waybills
 from wms.errors import N_, NotFound, Refusal, term
-from wms.models import Carrier, Order, OrderLine, OrderState, Parcel, ParcelState, Push, Waybill
+from wms.models import Carrier, Order, OrderLine, OrderState, Parcel, ParcelState, PlatformWaybill, Push, Shop, Waybill
 from wms.order_states import locked
 
 S = OrderState
 CARRIER_OPEN = (S.HELD, S.READY, S.RELEASED, S.PICKING, S.PICKED, S.SHORT)
+
+
+PLATFORM_OPEN = (*CARRIER_OPEN, S.PACKING, S.PACKED)
+
+
+class NoMoreParcels(Refusal):
+    message = N_("Order %(order)s gets no more parcels.")
+    answer = "look"
+
+
+class NoCarrierYet(Refusal):
+    message = N_("Choose the carrier of order %(order)s first: a waybill number belongs to one.")
+    answer = "look"
 
 
 class CarrierFixed(Refusal):
@@ -39,6 +52,29 @@ def change_carrier(session: Session, warehouse_id: int, order_id: int, carrier_i
         journal.note(session, order, "carrier", before.name if before else "", carrier.name)
         order.carrier_id = carrier.id
     return carrier
+
+
+def add_platform_waybill(
+    session: Session, warehouse_id: int, order_id: int, provider: str, number: str, document: bytes
+) -> PlatformWaybill:
+    """Keep a platform's number and document for the order's next parcel."""
+    order = locked(session, warehouse_id, order_id)
+    if order.state not in PLATFORM_OPEN:
+        raise NoMoreParcels(order=order.shop_order_no)
+    carrier_id = order.carrier_id or session.get_one(Shop, order.shop_id).carrier_id
+    if carrier_id is None:
+        raise NoCarrierYet(order=order.shop_order_no)
+    return waybills.offer(session, order, session.get_one(Carrier, carrier_id), provider, number, document)
+
+
+def platform_waybills(session: Session, order: Order) -> list[PlatformWaybill]:
+    return list(
+        session.execute(
+            select(PlatformWaybill)
+            .where(PlatformWaybill.warehouse_id == order.warehouse_id, PlatformWaybill.order_id == order.id)
+            .order_by(PlatformWaybill.id)
+        ).scalars()
+    )
 
 
 def carriers(session: Session) -> list[Carrier]:

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session, defer
 
-from wms import journal, labels
+from wms import components, journal, labels, print_lease
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import N_, ChangedMeanwhile, NotFound, Refusal, term
@@ -45,7 +45,7 @@ MAY_MOVE = (S.QUEUED, S.WAITING, S.FAILED, S.EXPIRED)
 TO_ASK = (S.UNKNOWN,)
 UNFINISHED = (S.QUEUED, S.WAITING, S.SENDING, S.HELD, S.UNKNOWN, S.FAILED)
 DPIS = (203, 300, 600)
-SCHEMES = ("tcp", "file", "memory", "os", "agent")
+SCHEMES = ("tcp", "file", "memory", "os", "agent", *components.PROVIDERS)
 PORT = 9100
 _CODE = re.compile(r"^[A-Z0-9][A-Z0-9._-]{0,30}$")
 
@@ -78,7 +78,7 @@ class CodeTaken(Refusal):
 class BadAddress(Refusal):
     message = N_(
         "%(entered)s is not a printer's address. Write tcp://192.168.1.20:9100, os://queue, agent://AGENT/os/queue, "
-        "agent://AGENT/tcp/192.168.1.20:9100, file:///folder or memory://name."
+        "agent://AGENT/tcp/192.168.1.20:9100, cainiao://STATION/printer, file:///folder or memory://name."
     )
 
 
@@ -103,6 +103,26 @@ class OutsideNetworks(Refusal):
 
 class BadLanguage(Refusal):
     message = N_("%(entered)s is no printer language. Choose ZPL or TSPL.")
+
+
+class NoSuchStation(Refusal):
+    message = N_("There is no station %(station)s. Add the station first, then its printer.")
+    answer = "look"
+
+
+class StationHasOne(Refusal):
+    """Which of two should a platform's waybill take? So a station has one printer for each platform."""
+
+    message = N_("Station %(station)s already has printer %(printer)s for waybills of this platform.")
+    answer = "look"
+
+
+class PlatformWaybillsOnly(Refusal):
+    message = N_(
+        "%(printer)s prints platform waybills only, and its address already names its station. "
+        "Choose a printer for the other labels."
+    )
+    answer = "look"
 
 
 class BadMedia(Refusal):
@@ -163,7 +183,7 @@ def move(session: Session, warehouse_id: int, job_id: int, printer_id: int) -> P
     printer = printer_of(session, warehouse_id, printer_id)
     before = printer_of(session, warehouse_id, job.printer_id)
     labels.check_language(job, printer)
-    if printer.dpi != job.dpi:
+    if printer.dpi != job.dpi and not components.is_component(printer.uri):
         raise OtherDpi(needed=job.dpi, printer=printer.name, loaded=printer.dpi)
     same = (printer.width_mm, printer.height_mm) == (job.width_mm, job.height_mm)
     if not same and (job.kind == "waybill" or printer.width_mm < job.width_mm or printer.height_mm < job.height_mm):
@@ -247,6 +267,10 @@ def how(printer: Printer, unattended: Collection[int] = ()) -> tuple[str, str]:
         return "paused", ""
     if printer.id in unattended:
         return "offline", "agent_away"
+    # A component prints only while a packing page is open; one whose component is away says so and holds no lease.
+    served = printer.leased_until is not None and printer.leased_until > now()
+    if components.is_component(printer.uri) and not served and not printer.state.startswith("component_"):
+        return "offline", "no_page"
     if printer.state in ("", "ready", "online", "printed"):
         return "online", ""
     if printer.state == "unknown":
@@ -275,6 +299,8 @@ def host_of(uri: str) -> str:
 def check_address(uri: str, addresses: Sequence[str], networks: Sequence[str]) -> str:
     """The address as it is stored. ``addresses`` are what the host name stood for when it was looked up just now."""
     uri = uri.strip()
+    if components.is_component(uri):
+        return _of_component(uri)
     try:
         parts = urlsplit(uri)
         host, port = parts.hostname or "", parts.port
@@ -307,6 +333,13 @@ def check_address(uri: str, addresses: Sequence[str], networks: Sequence[str]) -
             raise OutsideNetworks(host=host, address=address, networks=", ".join(networks))
     shown = f"[{host}]" if ":" in host else host
     return f"tcp://{shown}:{port or PORT}"
+
+
+def _of_component(uri: str) -> str:
+    whole = components.parse(uri)
+    if whole is None or len(uri) > 200:
+        raise BadAddress(entered=uri[:60])
+    return str(whole)
 
 
 def _queue(written: str, uri: str) -> str:
@@ -364,7 +397,11 @@ def save_printer(
         raise BadMedia()
     if uri.startswith("agent:") and not _is_agent(session, warehouse_id, uri.split("/")[2]):
         raise NoSuchAgent(code=uri.split("/")[2])
-    if language not in list(PrinterLanguage):
+    whole = components.parse(uri)
+    if whole is not None:
+        language = whole.provider
+        _check_station(session, warehouse_id, printer_id, whole)
+    elif language in components.PROVIDERS or language not in list(PrinterLanguage):
         raise BadLanguage(entered=language[:40] or "—")
     speaks = PrinterLanguage(language)
     same_code = session.execute(
@@ -413,6 +450,18 @@ def _is_agent(session: Session, warehouse_id: int, code: str) -> bool:
     )
 
 
+def _check_station(session: Session, warehouse_id: int, printer_id: int | None, whole: components.Address) -> None:
+    """A component's printer stands at a station that exists, and is the only one there of its platform."""
+    known = session.execute(
+        select(Station.id).where(Station.warehouse_id == warehouse_id, Station.code == whole.station)
+    ).first()
+    if known is None:
+        raise NoSuchStation(station=whole.station)
+    for other, _where in print_lease.component_printers(session, warehouse_id, whole.station):
+        if other.id != printer_id and other.language.value == whole.provider:
+            raise StationHasOne(station=whole.station, printer=other.name)
+
+
 def save_station(
     session: Session,
     station_id: int | None,
@@ -427,7 +476,12 @@ def save_station(
     code = code.strip().upper().removeprefix("S-")
     if not _CODE.match(code):
         raise BadCode(entered=code[:40] or "—")
-    chosen = [printer_of(session, warehouse_id, i).code if i else "—" for i in (waybill_printer_id, label_printer_id)]
+    chosen = []
+    for number in (waybill_printer_id, label_printer_id):
+        printer = printer_of(session, warehouse_id, number) if number else None
+        if printer is not None and components.is_component(printer.uri):
+            raise PlatformWaybillsOnly(printer=printer.name)
+        chosen.append(printer.code if printer else "—")
     same_code = session.execute(
         select(Station.id).where(Station.warehouse_id == warehouse_id, Station.code == code)
     ).scalar_one_or_none()
@@ -441,6 +495,8 @@ def save_station(
         if found is None:
             raise NotFound(what=term("The station"))
         station = found
+        for printer, whole in print_lease.component_printers(session, warehouse_id, station.code):
+            printer.uri = str(components.Address(whole.provider, code, whole.printer))
         station.code, station.name = code, name.strip()[:80] or code
     station.waybill_printer_id, station.label_printer_id = waybill_printer_id, label_printer_id
     session.flush()

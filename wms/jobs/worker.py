@@ -20,6 +20,9 @@ LOOK_EVERY_S = 0.05
 PUSH_EVERY = timedelta(seconds=10)
 PULL_LOOK_EVERY = timedelta(seconds=5)
 ABANDONED_EVERY = timedelta(seconds=5)
+ABANDONED = timedelta(minutes=2)
+"""After this long without its page, a waybill handed to a print component is asked about."""
+
 NIGHT_HOUR = 3
 
 log = logging.getLogger("wms.worker")
@@ -55,6 +58,7 @@ def _pace(database: Database, settings: Settings, stop: threading.Event) -> None
                 if now() >= next_push and (pushing is None or pushing.done()):
                     next_push = now() + PUSH_EVERY
                     pushing = pool.submit(_push, database)
+                    print_lease.give_up_abandoned(database, ABANDONED)
                 if now() >= next_pull and (pulling is None or pulling.done()):
                     next_pull = now() + PULL_LOOK_EVERY
                     pulling = pool.submit(_pull, database)

@@ -13,17 +13,24 @@ from wms.models.base import Base, InWarehouse, state_column, within
 
 
 class PrinterLanguage(enum.StrEnum):
-    """What a printer understands; a job built for one is waste paper on a printer of the other."""
+    """What a printer understands; a job built for one is waste paper on a printer of the other.
+
+    The last three are documents of a platform, which only its own print component on the packing PC can read.
+    """
 
     ZPL = "zpl"
     TSPL = "tspl"
+    CAINIAO = "cainiao"
+    PINDUODUO = "pinduoduo"
+    WECHAT = "wechat"
 
 
 class Printer(InWarehouse, Base):
     """An address, the media loaded (mm) and its dots per inch.
 
     Addresses: tcp://host:9100, os://queue (a queue of the server's own system), file:///folder, memory://name; behind a
-    station agent agent://CODE/os/queue and agent://CODE/tcp/host:port. ``answers``: it can be asked how it is.
+    station agent agent://CODE/os/queue and agent://CODE/tcp/host:port; at a print component cainiao://station/name
+    (pinduoduo and wechat alike). ``answers``: it can be asked how it is.
     ``trusted``: where nobody can ask, "passed on" counts as "printed"; else a person is asked.
     """
 
@@ -78,6 +85,8 @@ class PrintJob(InWarehouse, Base):
     the payload was drawn from a PDF or a picture. ``not_drawn`` are the characters that stand as "?" on it.
     ``attempt`` counts the claims; ``started_at`` is written before the first byte of the newest one goes, with
     ``base_odometer`` (labels) where the printer counts: after a crash they tell what may have come out.
+    ``started_by`` says to whom it was handed out the last time; ``detail`` is what the printing side said in its own
+    words.
     """
 
     __tablename__ = "print_job"
@@ -109,6 +118,8 @@ class PrintJob(InWarehouse, Base):
     reason: Mapped[str] = mapped_column(String(40), default="")
     attempt: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     started_at: Mapped[datetime | None]
+    detail: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    started_by: Mapped[str] = mapped_column(String(40), default="", server_default="")
     base_odometer: Mapped[int | None]
     operator_id: Mapped[int | None]
     station_id: Mapped[int | None]
@@ -139,6 +150,7 @@ class PrintAttempt(InWarehouse, Base):
     sha256: Mapped[str] = mapped_column(String(64))
     result: Mapped[str] = mapped_column(String(24))
     reason: Mapped[str] = mapped_column(String(40), default="")
+    detail: Mapped[str] = mapped_column(String(200), default="", server_default="")
     odometer_before: Mapped[int | None]
     odometer_after: Mapped[int | None]
     bytes_sent: Mapped[int] = mapped_column(default=0)

@@ -24,6 +24,14 @@ SCANNED = frozenset({"code", "badge"})
 POLLED = frozenset({"/desk/now", "/pack/label"})
 """Asked by open pages by themselves: a desk nobody touches must still lock."""
 
+POLLED_ROOM = "/components"
+"""Asked by the packing page by itself, as are all below it."""
+
+
+def polled(path: str) -> bool:
+    return path in POLLED or path.startswith(POLLED_ROOM)
+
+
 _WHO = (
     select(
         Operator.id,
@@ -138,7 +146,7 @@ def guard(app: Flask) -> None:
 def _sign_in_first() -> Response:
     if request.headers.get("X-Requested-With") == "scan" or request.headers.get("HX-Request"):
         answer = make_response(render_template("error.html", code=401), 401)
-        if request.path in POLLED:
+        if polled(request.path):
             answer.headers["HX-Redirect"] = "/sign-in"  # or the page would go on asking for ever
         return answer
     return make_response(redirect("/sign-in"))
@@ -154,7 +162,7 @@ def _who(token: str) -> SignedIn | None:
     seen_at, started_at = row[10], row[11]
     if at - seen_at > timedelta(minutes=limits.idle_minutes) or at - started_at > timedelta(hours=limits.shift_hours):
         return None
-    if at - seen_at > timedelta(minutes=1) and request.path not in POLLED:
+    if at - seen_at > timedelta(minutes=1) and not polled(request.path):
         with database().transaction(Actor(row[1], row[0])) as session:
             session.execute(
                 update(SignIn)

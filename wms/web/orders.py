@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, render_template, request
 from sqlalchemy.orm import Session
 
-from wms import gate_checks, labels, trace
+from wms import components, gate_checks, labels, trace
 from wms.errors import N_, NotFound, Refusal, term
 from wms.flows import board, cancel, orders, release, take_in
 from wms.flows.release import Released
@@ -137,6 +137,10 @@ def show_order(session: Session, order_id: int, **_where: Any) -> Screen:
             "carriers": orders.carriers(session),
             "may_change_carrier": order.state in orders.CARRIER_OPEN,
             "may_cancel": order.state not in (OrderState.SHIPPED, OrderState.ACKNOWLEDGED, OrderState.CANCELLED),
+            "given": orders.platform_waybills(session, order),
+            "may_give": order.state in orders.PLATFORM_OPEN,
+            "platforms": {key: say(each.name) for key, each in components.PROVIDERS.items()},
+            "form": request.form if request.path.endswith("/platform-waybill") else None,
             "story": trace.story_of_order(session, order),
             "why": why,
             "stopped": gate_checks.stands(session, order) if order.state in GATED else None,
@@ -212,3 +216,19 @@ def change_carrier(session: Session, order_id: int) -> Message | None:
     chosen = int(text) if text.isascii() and text.isdigit() else 0
     carrier = orders.change_carrier(session, operator().warehouse_id, order_id, chosen)
     return done(N_("It goes with %(carrier)s now."), carrier=carrier.name)
+
+
+@bp.post("/desk/orders/<int:order_id>/platform-waybill")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def add_platform_waybill(session: Session, order_id: int) -> Message | None:
+    """One waybill as a platform gave it, for as long as no connector of ours asks for them itself."""
+    given = orders.add_platform_waybill(
+        session,
+        operator().warehouse_id,
+        order_id,
+        request.form.get("provider", ""),
+        request.form.get("number", ""),
+        request.form.get("document", "").encode(),
+    )
+    return done(N_("Waybill %(number)s waits for the order's next parcel."), number=given.number)

@@ -6,15 +6,16 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, after_this_request, make_response, request
+from flask import Blueprint, Response, after_this_request, g, make_response, request
 from sqlalchemy.orm import Session
 
 from wms import labels, waybills
 from wms.errors import N_, BadQuantity, ChangedMeanwhile, term
-from wms.flows import pack
+from wms.flows import pack, printing
 from wms.jobs import gate
 from wms.models import Carrier, Device, Location, Order, Parcel, ParcelState, Printer, Role, Station
 from wms.scan import clean, parse
+from wms.web import components
 from wms.web.access import database, operator, requires, settings
 from wms.web.floor import Message, Screen, asks_the_shop, done, first_time, look, page, render
 
@@ -56,12 +57,14 @@ def _last_label(session: Session) -> dict[str, Any]:
     if parcel is None:
         return {"labelled": None}
     job = labels.job_of(session, parcel)
+    printer = session.get(Printer, (job.warehouse_id, job.printer_id)) if job else None
     return {
         "labelled": parcel,
         "job": job,
         "waybill": waybills.live(session, parcel),
         "labelled_order": session.get_one(Order, (parcel.warehouse_id, parcel.order_id)),
-        "printer": session.get(Printer, (job.warehouse_id, job.printer_id)) if job else None,
+        "printer": printer,
+        "component": components.shown(printer.uri) if printer else None,
         "shelf": session.get_one(Location, (parcel.warehouse_id, parcel.location_id)),
     }
 
@@ -69,6 +72,9 @@ def _last_label(session: Session) -> dict[str, Any]:
 @bp.get("/pack")
 @requires(Role.PACKER)
 def index() -> str:
+    with database().reading() as session:
+        # Exactly the print components' local addresses, and on this page alone: its scripts speak to them.
+        g.connect_src = components.all_addresses(session)
     return page(show)
 
 
@@ -161,6 +167,18 @@ def _order_here(session: Session) -> int | None:
 def weigh(session: Session) -> Message | None:
     pack.weigh(session, _open(session), _station(session), request.form.get("weight_g", ""))
     return done(N_("Weighed. The label comes out at your station."))
+
+
+@bp.post("/printing/<int:job_id>/came-out")
+@requires(Role.PACKER)
+@first_time(show)
+def came_out(session: Session, job_id: int) -> Message | None:
+    """R35: the packer stands beside the printer and says whether the label is there."""
+    yes = request.form.get("out") == "yes"
+    job = printing.came_out(session, operator().warehouse_id, job_id, yes)
+    if yes:
+        return done(N_("%(job)s counts as printed."), job=job.title)
+    return look(N_("%(job)s is printed once more."), job=job.title)
 
 
 @bp.post("/pack/reprint")
