@@ -323,6 +323,13 @@ def shipped(name: str) -> Template:
 
 
 @cache
+def text_of(name: str) -> str:
+    """A template that comes with the program, as it stands in its file. Raises TemplateError."""
+    shipped(name)
+    return (resources.files("printers") / "templates" / f"{name}.toml").read_text("utf-8")
+
+
+@cache
 def names() -> tuple[str, ...]:
     """The templates that come with the program."""
     files = (resources.files("printers") / "templates").iterdir()
@@ -343,7 +350,7 @@ def parse(text: str, name: str, folder: Path | None = None) -> Template:
     try:
         return _parsed(text, name, folder)
     except TemplateError as error:
-        error.line = error.line or _line_of(text, error.element)
+        error.line = error.line or line_of(text, error.element)
         raise
 
 
@@ -528,10 +535,10 @@ _HEAD = re.compile(r"^[ \t]*\[\[\s*element\s*\]\]", re.MULTILINE)
 _INNER = re.compile(r"^[ \t]*\[\[\s*element\s*\.\s*(?:element|rows)\s*\]\]", re.MULTILINE)
 
 
-def _line_of(text: str, where: str) -> int:
-    """The line at which an element of an error begins; 0 where it cannot be found."""
+def line_of(text: str, where: str) -> int:
+    """The line at which an element begins that an error or a finding names; 0 where it cannot be found."""
     place, head = 0, _HEAD
-    for number in re.findall(r"(?:element|row) (\d+)", where):
+    for number in re.findall(r"(\d+)(?: \(|$)", where):
         found = list(head.finditer(text, place))[: int(number)]
         if len(found) < int(number):
             return 0

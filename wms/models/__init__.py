@@ -40,7 +40,18 @@ from wms.models.parcels import (
 )
 from wms.models.people import Device, Journal, Operator, Role, ScanRequest, SignIn, Warehouse
 from wms.models.places import VIRTUAL, Location, LocationKind, ToteUse
-from wms.models.printing import PrintAttempt, Printer, PrinterLanguage, PrintJob, PrintState, Station
+from wms.models.printing import (
+    CartonCode,
+    LabelTemplate,
+    LabelTemplateVersion,
+    PrintAttempt,
+    Printer,
+    PrinterLanguage,
+    PrintJob,
+    PrintState,
+    Station,
+    StationPrinter,
+)
 from wms.models.stock import Allocation, Balance, Condition, MoveReason, StockMove
 
 __all__ = [
@@ -51,6 +62,7 @@ __all__ = [
     "BarcodeKind",
     "Base",
     "Carrier",
+    "CartonCode",
     "Condition",
     "Count",
     "CountLine",
@@ -58,6 +70,8 @@ __all__ = [
     "Device",
     "Item",
     "Journal",
+    "LabelTemplate",
+    "LabelTemplateVersion",
     "LineKind",
     "Location",
     "LocationKind",
@@ -93,6 +107,7 @@ __all__ = [
     "ShortageState",
     "SignIn",
     "Station",
+    "StationPrinter",
     "StockMove",
     "ToteUse",
     "Warehouse",
