@@ -98,6 +98,7 @@ def _doors(app: Flask) -> None:
         desk,
         health,
         import_orders,
+        label_templates,
         lookup,
         offline,
         operators,
@@ -116,7 +117,7 @@ def _doors(app: Flask) -> None:
 
     access.guard(app)
     floor = (health, offline, people, setup, scanner_check, camera, receive, putaway, pick, pack, ship, count, lookup)
-    for room in (*floor, desk, orders, import_orders, printing, pushes, operators):
+    for room in (*floor, desk, orders, import_orders, printing, label_templates, pushes, operators):
         app.register_blueprint(room.bp)
 
 

@@ -265,9 +265,9 @@ def printer_at(session: Session, station: Station, kind: str) -> Printer:
     return printer
 
 
-def paper_mm(session: Session, kind: str) -> tuple[int, int]:
+def paper_mm(session: Session, warehouse_id: int, kind: str) -> tuple[int, int]:
     """How large the paper for a kind of label must be at least, as the template says that is used now."""
-    width, height = own_templates.size_mm(session, kind.replace("_", "-"))
+    width, height = own_templates.size_mm(session, warehouse_id, kind.replace("_", "-"))
     return math.ceil(width), math.ceil(height)
 
 
@@ -598,6 +598,16 @@ def carton_code(session: Session, document: Document) -> CartonCode:
     session.add(code)
     session.flush()
     return code
+
+
+def cartons_under(session: Session, prefix: str) -> int:
+    """The highest serial given out under a GS1 company prefix, or 0."""
+    highest = session.execute(
+        select(func.max(CartonCode.sscc)).where(
+            CartonCode.warehouse_id == actor_of(session).warehouse_id, CartonCode.sscc.startswith(f"0{prefix}")
+        )
+    ).scalar_one_or_none()
+    return int(highest[1 + len(prefix) : 17]) if highest and prefix else 0
 
 
 def parcel_carton(session: Session, parcel: Parcel) -> CartonCode:

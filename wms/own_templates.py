@@ -216,11 +216,11 @@ class Own:
     """
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self._session, self._warehouse_id = session, actor_of(session).warehouse_id
         self.given: list[LabelTemplate] = []
 
     def __call__(self, name: str) -> Template:
-        own = active(self._session, name)
+        own = active(self._session, self._warehouse_id, name)
         if own is None:
             return template.shipped(name)
         self.given.append(own)
@@ -237,20 +237,20 @@ class Own:
             own.failed_at = now()
 
 
-def active(session: Session, kind: str) -> LabelTemplate | None:
+def active(session: Session, warehouse_id: int, kind: str) -> LabelTemplate | None:
     """The own template that is switched on for a kind."""
     return session.execute(
         select(LabelTemplate).where(
-            LabelTemplate.warehouse_id == actor_of(session).warehouse_id,
+            LabelTemplate.warehouse_id == warehouse_id,
             LabelTemplate.kind == kind,
             LabelTemplate.active,
         )
     ).scalar_one_or_none()
 
 
-def size_mm(session: Session, kind: str) -> tuple[float, float]:
+def size_mm(session: Session, warehouse_id: int, kind: str) -> tuple[float, float]:
     """How large a label of a kind is now: as the own template says, where one is switched on."""
-    own = active(session, kind)
+    own = active(session, warehouse_id, kind)
     if own is not None:
         try:
             one = _parsed(own.kind, own.text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from urllib.parse import unquote, urlsplit
 
@@ -15,7 +15,17 @@ from wms.clock import now
 from wms.db import actor_of
 from wms.errors import N_, ChangedMeanwhile, NotFound, Refusal, term
 from wms.journal import advance
-from wms.models import Parcel, ParcelState, Printer, PrinterLanguage, PrintJob, PrintState, Station, new_id
+from wms.models import (
+    Parcel,
+    ParcelState,
+    Printer,
+    PrinterLanguage,
+    PrintJob,
+    PrintState,
+    Station,
+    StationPrinter,
+    new_id,
+)
 
 S = PrintState
 STEPS = {
@@ -350,8 +360,13 @@ def save_station(
     name: str,
     waybill_printer_id: int | None,
     label_printer_id: int | None,
+    by_kind: Mapping[str, int | None] | None = None,
 ) -> Station:
-    """Add a packing station, or change one and its printers."""
+    """Add a packing station, or change one and its printers.
+
+    ``by_kind`` names a printer for a kind of label that comes out elsewhere, None for the usual one; kinds that it
+    does not name stay as they are.
+    """
     warehouse_id = actor_of(session).warehouse_id
     code = code.strip().upper().removeprefix("S-")
     if not _CODE.match(code):
@@ -373,5 +388,38 @@ def save_station(
         station.code, station.name = code, name.strip()[:80] or code
     station.waybill_printer_id, station.label_printer_id = waybill_printer_id, label_printer_id
     session.flush()
+    chosen += [f"{kind}: {code}" for kind, code in _by_kind(session, station, by_kind or {}).items()]
     journal.note(session, station, "added" if station_id is None else "changed", "", " · ".join(chosen))
     return station
+
+
+def _by_kind(session: Session, station: Station, wanted: Mapping[str, int | None]) -> dict[str, str]:
+    """Keep the printers of single kinds of labels; what was named, by its printer's code."""
+    named = {}
+    for kind in labels.KINDS:
+        if kind not in wanted:
+            continue
+        has, printer_id = session.get(StationPrinter, (station.warehouse_id, station.id, kind)), wanted[kind]
+        if printer_id is None:
+            if has is not None:
+                session.delete(has)
+            continue
+        named[kind] = printer_of(session, station.warehouse_id, printer_id).code
+        if has is None:
+            session.add(
+                StationPrinter(
+                    warehouse_id=station.warehouse_id, station_id=station.id, kind=kind, printer_id=printer_id
+                )
+            )
+        else:
+            has.printer_id = printer_id
+    session.flush()
+    return named
+
+
+def by_kind(session: Session, warehouse_id: int) -> dict[int, dict[str, int]]:
+    """Of each station the printers that were named for single kinds of labels."""
+    found: dict[int, dict[str, int]] = {}
+    for row in session.execute(select(StationPrinter).where(StationPrinter.warehouse_id == warehouse_id)).scalars():
+        found.setdefault(row.station_id, {})[row.kind] = row.printer_id
+    return found

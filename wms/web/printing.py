@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from wms import labels, lookup
 from wms.errors import N_, BadQuantity, NotFound, Refusal, term
-from wms.flows import printing
+from wms.flows import label_templates, printing
 from wms.models import Item, Location, LocationKind, Printer, PrintJob, PrintState, Role, Station, new_id
 from wms.web.access import operator, requires, settings
 from wms.web.floor import Message, Screen, done, first_time, go, look, page
@@ -52,6 +52,7 @@ def show(session: Session, **_where: Any) -> Screen:
             "printers": printing.printers(session, who.warehouse_id),
             "waiting": waiting,
             "stations": printing.stations(session, who.warehouse_id),
+            "by_kind": printing.by_kind(session, who.warehouse_id),
             "jobs": rows[:SHOWN],
             "more": len(rows) > SHOWN,
             "every": every,
@@ -61,6 +62,7 @@ def show(session: Session, **_where: Any) -> Screen:
             "may_move": printing.MAY_MOVE,
             "to_ask": printing.TO_ASK,
             "how": printing.how,
+            "troubled": label_templates.troubled(session, who.warehouse_id),
         },
     )
 
@@ -178,6 +180,8 @@ def show_station(session: Session, station_id: int = 0, **_where: Any) -> Screen
         "desk/station.html",
         {
             "station": station,
+            "kinds": labels.KINDS,
+            "by_kind": printing.by_kind(session, who.warehouse_id).get(station_id, {}),
             "printers": printing.printers(session, who.warehouse_id),
             "form": request.form if request.method == "POST" else None,
         },
@@ -208,6 +212,7 @@ def save_station(session: Session, station_id: int = 0) -> Message | None:
         name=request.form.get("name", ""),
         waybill_printer_id=_number("waybill_printer"),
         label_printer_id=_number("label_printer"),
+        by_kind={kind: _number(f"kind_{kind}") for kind in labels.KINDS if f"kind_{kind}" in request.form},
     )
     return go("/desk/printing")
 
