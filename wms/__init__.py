@@ -106,6 +106,7 @@ def _doors(app: Flask) -> None:
         pack,
         people,
         pick,
+        printers,
         printing,
         pushes,
         putaway,
@@ -117,7 +118,7 @@ def _doors(app: Flask) -> None:
 
     access.guard(app)
     floor = (health, offline, people, setup, scanner_check, camera, receive, putaway, pick, pack, ship, count, lookup)
-    for room in (*floor, desk, orders, import_orders, printing, label_templates, pushes, operators):
+    for room in (*floor, desk, orders, import_orders, printing, printers, label_templates, pushes, operators):
         app.register_blueprint(room.bp)
 
 

@@ -1,4 +1,4 @@
-"""Own label templates at the desk: nothing broken is switched on, none stops the floor, and no text is a fault of ours."""
+"""Own label templates at the desk: nothing broken is switched on, none stops the floor, no text makes us stumble."""
 
 from __future__ import annotations
 
@@ -116,6 +116,10 @@ def test_every_save_is_kept_and_comes_back(floor: Floor) -> None:
     assert "already a template with the name Ours" in hand.said
 
 
+NO_LIST = (
+    '\n[[element]]\nkind = "repeat"\nat = [1, 1]\nover = "code"\nrow = 9\n'
+    '[[element.element]]\nkind = "line"\nat = [0, 0]\nlength = 3\n'
+)
 BROKEN = [
     ("not TOML", lambda text: text.replace("size = [60, 40]", "size = [60, 40"), "this is not TOML", 0),
     ("a slip in a key", lambda text: text.replace("\nheight =", "\nheigth = 3\nheight =", 1), "unknown key", 1),
@@ -146,10 +150,7 @@ BROKEN = [
     ),
     (
         "a list that is none",
-        lambda text: (
-            text
-            + '\n[[element]]\nkind = "repeat"\nat = [1, 1]\nover = "code"\nrow = 9\n[[element.element]]\nkind = "line"\nat = [0, 0]\nlength = 3\n'
-        ),
+        lambda text: text + NO_LIST,
         "repeats over one field",
         1,
     ),

@@ -45,6 +45,8 @@ MAY_MOVE = (S.QUEUED, S.WAITING, S.FAILED, S.EXPIRED)
 TO_ASK = (S.UNKNOWN,)
 UNFINISHED = (S.QUEUED, S.WAITING, S.SENDING, S.HELD, S.UNKNOWN, S.FAILED)
 DPIS = (203, 300, 600)
+GRAPHICS = ("z64", "hex")
+WIDEST_GAP_MM = 25
 SCHEMES = ("tcp", "file", "memory")
 PORT = 9100
 _CODE = re.compile(r"^[A-Z0-9][A-Z0-9._-]{0,30}$")
@@ -101,6 +103,12 @@ class BadLanguage(Refusal):
 
 class BadMedia(Refusal):
     message = N_("Width and height of the labels are whole millimetres from 20 to 300; dots per inch 203, 300 or 600.")
+
+
+class BadGap(Refusal):
+    message = N_(
+        "The gap between two labels is 0 to %(most)s mm: 0 is paper without gaps. A black mark is at least 1 mm high."
+    )
 
 
 def _job(session: Session, warehouse_id: int, job_id: int) -> PrintJob:
@@ -306,8 +314,14 @@ def save_printer(
     height_mm: int,
     answers: bool = True,
     language: str = PrinterLanguage.ZPL,
+    gap_mm: int = 2,
+    black_mark: bool = False,
+    graphics: str = "z64",
 ) -> Printer:
-    """Add a printer, or change one. ``uri`` must have passed ``check_address``. Media in mm; language zpl or tspl."""
+    """Add a printer, or change one. ``uri`` must have passed ``check_address``. Media in mm; language zpl or tspl.
+
+    ``gap_mm`` lies between two labels, 0 on paper without gaps; with ``black_mark`` it is the height of the mark.
+    """
     warehouse_id = actor_of(session).warehouse_id
     code = code.strip().upper()
     if not _CODE.match(code):
@@ -316,13 +330,17 @@ def save_printer(
         raise BadMedia()
     if language not in list(PrinterLanguage):
         raise BadLanguage(entered=language[:40] or "—")
+    if not (1 if black_mark else 0) <= gap_mm <= WIDEST_GAP_MM or graphics not in GRAPHICS:
+        raise BadGap(most=WIDEST_GAP_MM)
     speaks = PrinterLanguage(language)
     same_code = session.execute(
         select(Printer.id).where(Printer.warehouse_id == warehouse_id, Printer.code == code)
     ).scalar_one_or_none()
     if same_code is not None and same_code != printer_id:
         raise CodeTaken(code=code)
-    told = f"{uri} {speaks} {dpi} dpi {width_mm}×{height_mm} mm"
+    told = (
+        f"{uri} {speaks} {dpi} dpi {width_mm}×{height_mm} mm {'mark' if black_mark else 'gap'} {gap_mm} mm {graphics}"
+    )
     if printer_id is None:
         printer = Printer(
             warehouse_id=warehouse_id,
@@ -335,18 +353,25 @@ def save_printer(
             height_mm=height_mm,
             answers=answers,
             language=speaks,
+            gap_mm=gap_mm,
+            black_mark=black_mark,
+            graphics=graphics,
         )
         session.add(printer)
         session.flush()
         journal.note(session, printer, "added", "", told)
         return printer
     printer = printer_of(session, warehouse_id, printer_id)
-    before = f"{printer.uri} {printer.language} {printer.dpi} dpi {printer.width_mm}×{printer.height_mm} mm"
+    before = (
+        f"{printer.uri} {printer.language} {printer.dpi} dpi {printer.width_mm}×{printer.height_mm} mm "
+        f"{'mark' if printer.black_mark else 'gap'} {printer.gap_mm} mm {printer.graphics}"
+    )
     if before != told:
         printer.state = "unknown"
     printer.code, printer.name, printer.uri = code, name.strip()[:80] or code, uri
     printer.dpi, printer.width_mm, printer.height_mm, printer.answers = dpi, width_mm, height_mm, answers
     printer.language = speaks
+    printer.gap_mm, printer.black_mark, printer.graphics = gap_mm, black_mark, graphics
     session.flush()
     journal.note(session, printer, "changed", before, told)
     return printer

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from wms import labels, lookup
 from wms.errors import N_, BadQuantity, NotFound, Refusal, term
-from wms.flows import label_templates, printing
+from wms.flows import label_templates, printers, printing
 from wms.models import Item, Location, LocationKind, Printer, PrintJob, PrintState, Role, Station, new_id
 from wms.web.access import operator, requires, settings
 from wms.web.floor import Message, Screen, done, first_time, go, look, page
@@ -62,6 +62,7 @@ def show(session: Session, **_where: Any) -> Screen:
             "may_move": printing.MAY_MOVE,
             "to_ask": printing.TO_ASK,
             "how": printing.how,
+            "rolls": printers.rolls(session, printing.printers(session, who.warehouse_id)),
             "troubled": label_templates.troubled(session, who.warehouse_id),
         },
     )
@@ -119,6 +120,7 @@ def show_printer(session: Session, printer_id: int = 0, **_where: Any) -> Screen
             "networks": settings().printer_networks,
             "dpis": printing.DPIS,
             "form": request.form if request.method == "POST" else None,
+            "found": request.args if request.method == "GET" and not printer_id else {},
         },
     )
 
@@ -167,8 +169,19 @@ def _save_printer(session: Session, printer_id: int) -> Message | None:
         height_mm=_number("height_mm") or 0,
         answers=request.form.get("answers") == "1",
         language=request.form.get("language", "zpl"),
+        gap_mm=_gap(),
+        black_mark=request.form.get("black_mark") == "1",
+        graphics=request.form.get("graphics", "z64"),
     )
     return go("/desk/printing")
+
+
+def _gap() -> int:
+    """The gap in whole millimetres, 2 where the form does not ask; -1, which is refused, for what is no number."""
+    if "gap_mm" not in request.form:
+        return 2
+    entered = _number("gap_mm")
+    return -1 if entered is None else entered
 
 
 def show_station(session: Session, station_id: int = 0, **_where: Any) -> Screen:
