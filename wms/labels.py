@@ -21,6 +21,7 @@ from wms.clock import now
 from wms.db import actor_of
 from wms.errors import N_, Refusal
 from wms.models import (
+    Allocation,
     Barcode,
     Carrier,
     CartonCode,
@@ -42,6 +43,7 @@ from wms.models import (
     Station,
     StationPrinter,
     Warehouse,
+    Wave,
     Waybill,
     WaybillState,
     new_id,
@@ -537,6 +539,36 @@ def queue_pick_list(
         draw=lambda dpi, find: layouts.pick_list(code, rows, at, wave, dpi, warehouse.label_language, find),
         lost=said.lost,
     )
+
+
+class NothingToPick(Refusal):
+    message = N_("Order %(order)s has nothing left to fetch from the shelves.")
+    answer = "look"
+
+
+def queue_order_pick_list(session: Session, order: Order, printer: Printer, once: str) -> PrintJob:
+    """The walk of one order on paper: what is promised to it on shelves, in walking order. Raises NothingToPick."""
+    wave = session.get(Wave, (order.warehouse_id, order.wave_id)) if order.wave_id else None
+    rows = session.execute(
+        select(Location.code, Item.sku, Item.name, Allocation.lot, func.sum(Allocation.qty))
+        .join(
+            OrderLine,
+            (OrderLine.warehouse_id == Allocation.warehouse_id) & (OrderLine.id == Allocation.order_line_id),
+        )
+        .join(Location, (Location.warehouse_id == Allocation.warehouse_id) & (Location.id == Allocation.location_id))
+        .join(Item, Item.id == Allocation.item_id)
+        .where(
+            OrderLine.warehouse_id == order.warehouse_id,
+            OrderLine.order_id == order.id,
+            Location.kind == LocationKind.STORAGE,
+        )
+        .group_by(Location.walk, Location.code, Item.sku, Item.name, Allocation.lot)
+        .order_by(Location.walk, Location.code, Item.sku, Allocation.lot)
+    ).all()
+    if not rows:
+        raise NothingToPick(order=order.shop_order_no)
+    lines = [layouts.PickLine(place, sku, name, str(qty), lot) for place, sku, name, lot, qty in rows]
+    return queue_pick_list(session, order, lines, printer, once, wave.code if wave else "")
 
 
 def queue_manifest(

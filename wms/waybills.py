@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
@@ -14,6 +16,34 @@ from wms.models import Carrier, Parcel, Waybill, WaybillRange, WaybillState, new
 class NoNumbersLeft(Refusal):
     message = N_("No waybill numbers are left for %(carrier)s. A supervisor must add a range.")
     answer = "look"
+
+
+class BadNumber(Refusal):
+    message = N_("%(entered)s is no waybill number. It has 6 to 40 letters, digits or dashes.")
+
+
+class NumberUsed(Refusal):
+    """R33: a number is never used twice, by whichever carrier's parcel."""
+
+    message = N_("The number %(number)s was used before. Ask the carrier for another one.")
+    answer = "look"
+
+
+class NumberIsOurs(Refusal):
+    message = N_(
+        "The number %(number)s lies in a range that is handed out here. Weigh the parcel at the bench instead."
+    )
+    answer = "look"
+
+
+class HasNumber(Refusal):
+    """R33: a new number comes only by void and redo."""
+
+    message = N_("Parcel %(parcel)s already has the number %(number)s. Void it first.")
+    answer = "look"
+
+
+_NUMBER = re.compile(r"[A-Z0-9][A-Z0-9-]{4,38}[A-Z0-9]")
 
 
 def live(session: Session, parcel: Parcel) -> Waybill | None:
@@ -62,6 +92,41 @@ def take(session: Session, parcel: Parcel) -> Waybill:
         journal.note(session, parcel, "waybill", "", waybill.number)
         return waybill
     raise NoNumbersLeft(carrier=session.get_one(Carrier, parcel.carrier_id).name)
+
+
+def enter(session: Session, parcel: Parcel, entered: str) -> Waybill:
+    """A number that the carrier gave elsewhere, such as on its own web page, for a parcel that has none yet."""
+    number = entered.strip().upper()
+    if not _NUMBER.fullmatch(number):
+        raise BadNumber(entered=entered.strip()[:40] or "—")
+    if has := live(session, parcel):
+        raise HasNumber(parcel=parcel.code, number=has.number)
+    used = session.execute(
+        select(Waybill.id).where(Waybill.warehouse_id == parcel.warehouse_id, Waybill.number == number).limit(1)
+    ).first()
+    if used is not None:
+        raise NumberUsed(number=number)
+    for prefix, digits, first, last in session.execute(
+        select(WaybillRange.prefix, WaybillRange.digits, WaybillRange.next_no, WaybillRange.last_no).where(
+            WaybillRange.carrier_id == parcel.carrier_id
+        )
+    ):
+        rest = number.removeprefix(prefix.upper())
+        ours = number.startswith(prefix.upper()) and rest.isdigit() and len(rest) == digits
+        if ours and first <= int(rest) <= last:
+            raise NumberIsOurs(number=number)
+    waybill = Waybill(
+        warehouse_id=parcel.warehouse_id,
+        id=new_id(),
+        carrier_id=parcel.carrier_id,
+        parcel_id=parcel.id,
+        number=number,
+        at=now(),
+    )
+    session.add(waybill)
+    session.flush()
+    journal.note(session, parcel, "waybill", "", f"{number} by hand")
+    return waybill
 
 
 def void(session: Session, parcel: Parcel) -> None:

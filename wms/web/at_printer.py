@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from wms import labels
 from wms.errors import N_, Refusal
-from wms.models import Device, Printer, Station
+from wms.models import Device, Printer, Station, new_id
 from wms.web.access import operator
 
 
@@ -38,6 +38,17 @@ def station(session: Session) -> Station | None:
     who = operator()
     device = session.get_one(Device, (who.warehouse_id, who.device_id))
     return session.get(Station, (who.warehouse_id, device.station_id)) if device.station_id else None
+
+
+def copies(most: int) -> int:
+    """The number of labels that the form asks for, 1 where it does not; 0, which is refused, for what is no number."""
+    text = request.form.get("copies", "1").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 and int(text) <= most else 0
+
+
+def press(what: str, document_id: int) -> str:
+    """The key of a press: pressed again it prints again, sent twice it prints once."""
+    return f"{what}:{document_id}:{request.form.get('scan_id', '')[:40] or new_id()}"
 
 
 def choice(session: Session, kind: str) -> Choice:
