@@ -1,10 +1,10 @@
-"""The shop's own label templates: read, judged, drawn, and used in place of those that ship (docs/decisions/0017)."""
+"""The shop's own label templates: read, judged, drawn, and used in place of those that ship (docs/decisions/0016)."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -52,7 +52,10 @@ class Slip:
 
 @dataclass(slots=True)
 class Looked:
-    """What was found at a look: PNG pictures of its first pages (none where it cannot be drawn), and what is wrong."""
+    """What was found at a look: PNG pictures of its first pages, and what is wrong.
+
+    ``pages`` is 0 where it cannot be drawn as it stands; the picture then lacks what fails.
+    """
 
     pictures: list[bytes] = field(default_factory=list)
     slips: list[Slip] = field(default_factory=list)
@@ -125,6 +128,7 @@ def look(kind: str, text: str, dpi: int, language: str, shipped_samples: bool = 
         said = _checked(one, dpi, language, samples)
         if not any(finding.grave for finding in said):
             seen.slips.append(why(error))
+        seen.pictures = _what_can_be_drawn(one, dpi, language, samples)
     except Exception as error:
         log.exception("a template of kind %s cannot be drawn", kind)
         seen.slips.append(why(error))
@@ -134,6 +138,18 @@ def look(kind: str, text: str, dpi: int, language: str, shipped_samples: bool = 
         line = template.line_of(text, str(facts.get("element", "")))
         seen.slips.append(Slip(finding.message, facts, line, "", finding.grave))
     return seen
+
+
+def _what_can_be_drawn(one: Template, dpi: int, language: str, samples: dict[str, Any]) -> list[bytes]:
+    """The first page without the elements that fail: while somebody types, most of the label is already right."""
+    sound = []
+    for element in one.elements:
+        try:
+            replace(one, elements=(element,)).draw(samples, dpi, language)
+        except PrinterError:
+            continue
+        sound.append(element)
+    return [preview.png(replace(one, elements=tuple(sound)).draw(samples, dpi, language)[0])] if sound else []
 
 
 def _checked(one: Template, dpi: int, language: str, samples: dict[str, Any]) -> list[fit.Finding]:

@@ -193,7 +193,7 @@ def print_test(session: Session, kind: str, text: str, printer: Printer, once: s
     """The template as it stands in the editor, with its samples, marked as a test: one job in the ordinary queue."""
     check_kind(kind)
     text = _plain(text)
-    if own_templates.look(kind, text, printer.dpi, label_language(session, printer.warehouse_id)).pictures:
+    if own_templates.look(kind, text, printer.dpi, label_language(session, printer.warehouse_id)).pages:
         return labels.queue_test(session, kind, text, printer, kind, once)
     raise labels.WrongTemplate()
 
