@@ -1,4 +1,4 @@
-"""The shop's own label templates: read, judged, drawn, and used in place of those that ship (docs/decisions/0016)."""
+"""The shop's own label templates: read, judged, drawn, and used in place of those that ship (docs/decisions/0017)."""
 
 from __future__ import annotations
 
