@@ -19,7 +19,7 @@ from tests import ways
 from tests.factories import Rows
 from tests.floor import Floor
 from tests.printers import judge, tspl_interpreter
-from wms import components, labels, print_lease
+from wms import components, labels, own_templates, print_lease
 from wms.errors import Refusal
 from wms.flows import ship
 from wms.jobs import print_queue
@@ -122,7 +122,7 @@ def test_a_waybill_is_built_in_the_language_of_its_printer_and_looks_the_same(la
 
 @pytest.mark.parametrize("size", ["100x150", "100x180", "100x113", "76x130"])
 def test_each_carrier_has_its_size_and_another_paper_is_refused(labelled: Floor, size: str) -> None:
-    width, height = labels.SIZES_MM[size]
+    width, height = (int(side) for side in own_templates.shipped_size_mm(f"waybill-{size}"))
     with labelled.database.transaction(labelled.actor()) as session:
         session.execute(update(Carrier).values(label_size=size))
     if size != "100x150":
@@ -330,7 +330,9 @@ def test_a_manifest_is_printed_with_all_its_parcels(labelled: Floor) -> None:
 def given(rows: Rows, label: bytes, once: str = "raw") -> PrintJob:
     with rows.database.transaction(rows.actor()) as session:
         station: Station = ways.station(session)
-        return labels.queue_raw(session, parcel(session), label, station, "from the carrier", once)
+        return labels.queue_raw(
+            session, parcel(session), label, labels.printer_at(session, station, "waybill"), "from the carrier", once
+        )
 
 
 def png() -> bytes:

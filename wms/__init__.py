@@ -101,6 +101,7 @@ def _doors(app: Flask) -> None:
         desk,
         health,
         import_orders,
+        label_templates,
         lookup,
         offline,
         operators,
@@ -108,6 +109,7 @@ def _doors(app: Flask) -> None:
         pack,
         people,
         pick,
+        printers,
         printing,
         pushes,
         putaway,
@@ -119,7 +121,8 @@ def _doors(app: Flask) -> None:
 
     access.guard(app)
     floor = (health, offline, people, setup, scanner_check, camera, receive, putaway, pick, pack, ship, count, lookup)
-    for room in (*floor, components, desk, orders, import_orders, printing, pushes, operators):
+    desks = (desk, orders, import_orders, printing, printers, label_templates, pushes, operators)
+    for room in (*floor, components, *desks):
         app.register_blueprint(room.bp)
     app.register_blueprint(agents.bp)
     app.extensions["csrf"].exempt(agents.bp)  # no cookie speaks there, so no other page can speak in its name

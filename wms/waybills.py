@@ -44,8 +44,25 @@ class BadNumber(Refusal):
     message = N_("A waybill number is 6 to 40 letters, digits or dashes. %(entered)s is not.")
 
 
-class NumberTaken(Refusal):
-    message = N_("Waybill number %(number)s is already used.")
+class NumberUsed(Refusal):
+    """R33: a number is never used twice, by whichever carrier's parcel."""
+
+    message = N_("The number %(number)s was used before. Ask the carrier for another one.")
+    answer = "look"
+
+
+class NumberIsOurs(Refusal):
+    message = N_(
+        "The number %(number)s lies in a range that is handed out here. Weigh the parcel at the bench instead."
+    )
+    answer = "look"
+
+
+class HasNumber(Refusal):
+    """R33: a new number comes only by void and redo."""
+
+    message = N_("Parcel %(parcel)s already has the number %(number)s. Void it first.")
+    answer = "look"
 
 
 class OtherDocument(Refusal):
@@ -58,6 +75,9 @@ class OtherDocument(Refusal):
 class NoNumberYet(Refusal):
     message = N_("Parcel %(parcel)s has no waybill number yet.")
     answer = "look"
+
+
+_NUMBER = re.compile(r"[A-Z0-9][A-Z0-9-]{4,38}[A-Z0-9]")
 
 
 def live(session: Session, parcel: Parcel) -> Waybill | None:
@@ -143,6 +163,41 @@ def _given(session: Session, parcel: Parcel) -> Waybill | None:
     return waybill
 
 
+def enter(session: Session, parcel: Parcel, entered: str) -> Waybill:
+    """A number that the carrier gave elsewhere, such as on its own web page, for a parcel that has none yet."""
+    number = entered.strip().upper()
+    if not _NUMBER.fullmatch(number):
+        raise BadNumber(entered=entered.strip()[:40] or "—")
+    if has := live(session, parcel):
+        raise HasNumber(parcel=parcel.code, number=has.number)
+    used = session.execute(
+        select(Waybill.id).where(Waybill.warehouse_id == parcel.warehouse_id, Waybill.number == number).limit(1)
+    ).first()
+    if used is not None:
+        raise NumberUsed(number=number)
+    for prefix, digits, first, last in session.execute(
+        select(WaybillRange.prefix, WaybillRange.digits, WaybillRange.next_no, WaybillRange.last_no).where(
+            WaybillRange.carrier_id == parcel.carrier_id
+        )
+    ):
+        rest = number.removeprefix(prefix.upper())
+        ours = number.startswith(prefix.upper()) and rest.isdigit() and len(rest) == digits
+        if ours and first <= int(rest) <= last:
+            raise NumberIsOurs(number=number)
+    waybill = Waybill(
+        warehouse_id=parcel.warehouse_id,
+        id=new_id(),
+        carrier_id=parcel.carrier_id,
+        parcel_id=parcel.id,
+        number=number,
+        at=now(),
+    )
+    session.add(waybill)
+    session.flush()
+    journal.note(session, parcel, "waybill", "", f"{number} by hand")
+    return waybill
+
+
 def offer(
     session: Session, order: Order, carrier: Carrier, provider: str, number: str, document: bytes
 ) -> PlatformWaybill:
@@ -158,10 +213,10 @@ def offer(
     if has is not None:
         if (has.warehouse_id, has.order_id, has.sha256) == (order.warehouse_id, order.id, digest):
             return has
-        raise NumberTaken(number=number)
+        raise NumberUsed(number=number)
     used = session.execute(select(Waybill.id).where(Waybill.carrier_id == carrier.id, Waybill.number == number)).first()
     if used is not None:
-        raise NumberTaken(number=number)
+        raise NumberUsed(number=number)
     given = PlatformWaybill(
         warehouse_id=order.warehouse_id,
         id=new_id(),

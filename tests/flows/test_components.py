@@ -121,9 +121,9 @@ def test_the_same_waybill_given_twice_is_one_and_a_number_is_never_anybody_elses
     one, other = stocked.order("SO-1", ("A1", 1)), stocked.order("SO-2", ("A1", 1))
     give(stocked, one, "CN000001")
     give(stocked, one, "CN000001")
-    with pytest.raises(waybills.NumberTaken):
+    with pytest.raises(waybills.NumberUsed):
         give(stocked, other, "CN000001")
-    with pytest.raises(waybills.NumberTaken):
+    with pytest.raises(waybills.NumberUsed):
         give(stocked, one, "CN000001", SEALED + b" ")
     with stocked.database.reading() as session:
         assert len(session.execute(select(PlatformWaybill.id)).all()) == 1

@@ -7,7 +7,19 @@ from sqlalchemy.orm import Session
 
 from wms import journal, waybills
 from wms.errors import N_, NotFound, Refusal, term
-from wms.models import Carrier, Order, OrderLine, OrderState, Parcel, ParcelState, PlatformWaybill, Push, Shop, Waybill
+from wms.models import (
+    Carrier,
+    Order,
+    OrderLine,
+    OrderState,
+    Parcel,
+    ParcelState,
+    PlatformWaybill,
+    Push,
+    Shop,
+    Wave,
+    Waybill,
+)
 from wms.order_states import locked
 
 S = OrderState
@@ -87,6 +99,21 @@ def lines(session: Session, order: Order) -> list[OrderLine]:
             select(OrderLine)
             .where(OrderLine.warehouse_id == order.warehouse_id, OrderLine.order_id == order.id)
             .order_by(OrderLine.id)
+        ).scalars()
+    )
+
+
+def of_wave(session: Session, wave: Wave) -> list[Order]:
+    """The orders of a wave that wait to be picked or are being picked."""
+    return list(
+        session.execute(
+            select(Order)
+            .where(
+                Order.warehouse_id == wave.warehouse_id,
+                Order.wave_id == wave.id,
+                Order.state.in_([S.RELEASED, S.PICKING]),
+            )
+            .order_by(Order.id)
         ).scalars()
     )
 

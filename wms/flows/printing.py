@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from urllib.parse import quote, unquote, urlsplit
 
@@ -24,6 +24,7 @@ from wms.models import (
     PrintState,
     Station,
     StationAgent,
+    StationPrinter,
     new_id,
 )
 
@@ -45,6 +46,8 @@ MAY_MOVE = (S.QUEUED, S.WAITING, S.FAILED, S.EXPIRED)
 TO_ASK = (S.UNKNOWN,)
 UNFINISHED = (S.QUEUED, S.WAITING, S.SENDING, S.HELD, S.UNKNOWN, S.FAILED)
 DPIS = (203, 300, 600)
+GRAPHICS = ("z64", "hex")
+WIDEST_GAP_MM = 25
 SCHEMES = ("tcp", "file", "memory", "os", "agent", *components.PROVIDERS)
 PORT = 9100
 _CODE = re.compile(r"^[A-Z0-9][A-Z0-9._-]{0,30}$")
@@ -127,6 +130,12 @@ class PlatformWaybillsOnly(Refusal):
 
 class BadMedia(Refusal):
     message = N_("Width and height of the labels are whole millimetres from 20 to 300; dots per inch 203, 300 or 600.")
+
+
+class BadGap(Refusal):
+    message = N_(
+        "The gap between two labels is 0 to %(most)s mm: 0 is paper without gaps. A black mark is at least 1 mm high."
+    )
 
 
 def _job(session: Session, warehouse_id: int, job_id: int) -> PrintJob:
@@ -387,8 +396,14 @@ def save_printer(
     answers: bool = True,
     trusted: bool = False,
     language: str = PrinterLanguage.ZPL,
+    gap_mm: int = 2,
+    black_mark: bool = False,
+    graphics: str = "z64",
 ) -> Printer:
-    """Add a printer, or change one. ``uri`` must have passed ``check_address``. Media in mm; language zpl or tspl."""
+    """Add a printer, or change one. ``uri`` must have passed ``check_address``. Media in mm; language zpl or tspl.
+
+    ``gap_mm`` lies between two labels, 0 on paper without gaps; with ``black_mark`` it is the height of the mark.
+    """
     warehouse_id = actor_of(session).warehouse_id
     code = code.strip().upper()
     if not _CODE.match(code):
@@ -403,13 +418,18 @@ def save_printer(
         _check_station(session, warehouse_id, printer_id, whole)
     elif language in components.PROVIDERS or language not in list(PrinterLanguage):
         raise BadLanguage(entered=language[:40] or "—")
+    if not (1 if black_mark else 0) <= gap_mm <= WIDEST_GAP_MM or graphics not in GRAPHICS:
+        raise BadGap(most=WIDEST_GAP_MM)
     speaks = PrinterLanguage(language)
     same_code = session.execute(
         select(Printer.id).where(Printer.warehouse_id == warehouse_id, Printer.code == code)
     ).scalar_one_or_none()
     if same_code is not None and same_code != printer_id:
         raise CodeTaken(code=code)
-    told = f"{uri} {speaks} {dpi} dpi {width_mm}×{height_mm} mm{' trusted' if trusted else ''}"
+    told = (
+        f"{uri} {speaks} {dpi} dpi {width_mm}×{height_mm} mm {'mark' if black_mark else 'gap'} {gap_mm} mm {graphics}"
+        f"{' trusted' if trusted else ''}"
+    )
     if printer_id is None:
         printer = Printer(
             warehouse_id=warehouse_id,
@@ -423,19 +443,26 @@ def save_printer(
             answers=answers,
             trusted=trusted,
             language=speaks,
+            gap_mm=gap_mm,
+            black_mark=black_mark,
+            graphics=graphics,
         )
         session.add(printer)
         session.flush()
         journal.note(session, printer, "added", "", told)
         return printer
     printer = printer_of(session, warehouse_id, printer_id)
-    before = f"{printer.uri} {printer.language} {printer.dpi} dpi {printer.width_mm}×{printer.height_mm} mm"
-    before += " trusted" if printer.trusted else ""
+    before = (
+        f"{printer.uri} {printer.language} {printer.dpi} dpi {printer.width_mm}×{printer.height_mm} mm "
+        f"{'mark' if printer.black_mark else 'gap'} {printer.gap_mm} mm {printer.graphics}"
+        f"{' trusted' if printer.trusted else ''}"
+    )
     if before != told:
         printer.state = "unknown"
     printer.code, printer.name, printer.uri = code, name.strip()[:80] or code, uri
     printer.dpi, printer.width_mm, printer.height_mm, printer.answers = dpi, width_mm, height_mm, answers
     printer.language, printer.trusted = speaks, trusted
+    printer.gap_mm, printer.black_mark, printer.graphics = gap_mm, black_mark, graphics
     session.flush()
     journal.note(session, printer, "changed", before, told)
     return printer
@@ -470,8 +497,13 @@ def save_station(
     name: str,
     waybill_printer_id: int | None,
     label_printer_id: int | None,
+    by_kind: Mapping[str, int | None] | None = None,
 ) -> Station:
-    """Add a packing station, or change one and its printers."""
+    """Add a packing station, or change one and its printers.
+
+    ``by_kind`` names a printer for a kind of label that comes out elsewhere, None for the usual one; kinds that it
+    does not name stay as they are.
+    """
     warehouse_id = actor_of(session).warehouse_id
     code = code.strip().upper().removeprefix("S-")
     if not _CODE.match(code):
@@ -500,5 +532,38 @@ def save_station(
         station.code, station.name = code, name.strip()[:80] or code
     station.waybill_printer_id, station.label_printer_id = waybill_printer_id, label_printer_id
     session.flush()
+    chosen += [f"{kind}: {code}" for kind, code in _by_kind(session, station, by_kind or {}).items()]
     journal.note(session, station, "added" if station_id is None else "changed", "", " · ".join(chosen))
     return station
+
+
+def _by_kind(session: Session, station: Station, wanted: Mapping[str, int | None]) -> dict[str, str]:
+    """Keep the printers of single kinds of labels; what was named, by its printer's code."""
+    named = {}
+    for kind in labels.KINDS:
+        if kind not in wanted:
+            continue
+        has, printer_id = session.get(StationPrinter, (station.warehouse_id, station.id, kind)), wanted[kind]
+        if printer_id is None:
+            if has is not None:
+                session.delete(has)
+            continue
+        named[kind] = printer_of(session, station.warehouse_id, printer_id).code
+        if has is None:
+            session.add(
+                StationPrinter(
+                    warehouse_id=station.warehouse_id, station_id=station.id, kind=kind, printer_id=printer_id
+                )
+            )
+        else:
+            has.printer_id = printer_id
+    session.flush()
+    return named
+
+
+def by_kind(session: Session, warehouse_id: int) -> dict[int, dict[str, int]]:
+    """Of each station the printers that were named for single kinds of labels."""
+    found: dict[int, dict[str, int]] = {}
+    for row in session.execute(select(StationPrinter).where(StationPrinter.warehouse_id == warehouse_id)).scalars():
+        found.setdefault(row.station_id, {})[row.kind] = row.printer_id
+    return found

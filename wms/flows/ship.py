@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from wms import gate_checks, journal, ledger, lookup, waybills
+from wms import gate_checks, journal, labels, ledger, lookup, waybills
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import N_, ChangedMeanwhile, OrderCancelled, Refusal
@@ -25,6 +25,8 @@ from wms.models import (
     Parcel,
     ParcelLine,
     ParcelState,
+    Printer,
+    PrintJob,
     Push,
     PushState,
     Waybill,
@@ -226,6 +228,19 @@ def close(session: Session, manifest: Manifest) -> None:
         raise NothingOnManifest()
     manifest.closed_at = now()
     advance(session, manifest, ManifestState.CLOSED, STEPS)
+
+
+class StillOpen(Refusal):
+    message = N_("Manifest %(manifest)s is still open. Close it first.")
+    answer = "look"
+
+
+def print_sheet(session: Session, manifest: Manifest, printer: Printer, once: str) -> PrintJob:
+    """R36: the sheet for the driver on label paper; only of a closed manifest, whose parcels change no more."""
+    if manifest.state is not ManifestState.CLOSED:
+        raise StillOpen(manifest=manifest.code)
+    rows = [(number, order_no) for number, _parcel, order_no in sheet(session, manifest)]
+    return labels.queue_manifest(session, manifest, rows, printer, once)
 
 
 def on_manifest(session: Session, manifest: Manifest) -> list[tuple[Parcel, str]]:

@@ -41,7 +41,19 @@ from wms.models.parcels import (
 )
 from wms.models.people import Device, Journal, Operator, Role, ScanRequest, SignIn, Warehouse
 from wms.models.places import VIRTUAL, Location, LocationKind, ToteUse
-from wms.models.printing import PrintAttempt, Printer, PrinterLanguage, PrintJob, PrintState, Station, StationAgent
+from wms.models.printing import (
+    CartonCode,
+    LabelTemplate,
+    LabelTemplateVersion,
+    PrintAttempt,
+    Printer,
+    PrinterLanguage,
+    PrintJob,
+    PrintState,
+    Station,
+    StationAgent,
+    StationPrinter,
+)
 from wms.models.shops import GateCheck, RawOrder, RawState, ShopLane, ShopSku, Verdict
 from wms.models.stock import Allocation, Balance, Condition, MoveReason, StockMove
 
@@ -53,6 +65,7 @@ __all__ = [
     "BarcodeKind",
     "Base",
     "Carrier",
+    "CartonCode",
     "Condition",
     "Count",
     "CountLine",
@@ -61,6 +74,8 @@ __all__ = [
     "GateCheck",
     "Item",
     "Journal",
+    "LabelTemplate",
+    "LabelTemplateVersion",
     "LineKind",
     "Location",
     "LocationKind",
@@ -102,6 +117,7 @@ __all__ = [
     "SignIn",
     "Station",
     "StationAgent",
+    "StationPrinter",
     "StockMove",
     "ToteUse",
     "Verdict",

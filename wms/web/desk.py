@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from wms import lookup
 from wms.clock import now
 from wms.errors import N_, NotFound, term
-from wms.flows import agents, board, count, printing, pushes, release
+from wms.flows import agents, board, count, printers, printing, pushes, release
 from wms.models import Count, Location, Order, Role
 from wms.order_states import locked
 from wms.web.access import database, operator, requires
@@ -32,7 +32,17 @@ def _numbers(session: Session) -> dict[str, Any]:
         jobs = {state: number for (printer_id, state), number in waiting.items() if printer_id == printer.id}
         ask = sum(jobs.get(state, 0) for state in printing.TO_ASK)
         state, trouble = printing.how(printer, unattended)
-        rows.append({"name": printer.name, "state": state, "trouble": trouble, "jobs": sum(jobs.values()), "ask": ask})
+        roll = printers.roll(session, printer)
+        rows.append(
+            {
+                "name": printer.name,
+                "state": state,
+                "trouble": trouble,
+                "jobs": sum(jobs.values()),
+                "ask": ask,
+                "left": roll.left if roll and roll.low else None,
+            }
+        )
     oldest = pushes.oldest(session, who.warehouse_id)
     return {
         "orders": {state.value: number for state, number in board.orders(session, who.warehouse_id).items()},

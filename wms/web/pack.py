@@ -13,11 +13,12 @@ from wms import labels, waybills
 from wms.errors import N_, BadQuantity, ChangedMeanwhile, term
 from wms.flows import pack, printing
 from wms.jobs import gate
-from wms.models import Carrier, Device, Location, Order, Parcel, ParcelState, Printer, Role, Station
+from wms.models import Carrier, Device, Location, Order, Parcel, ParcelState, Printer, Role, Station, Warehouse
 from wms.scan import clean, parse
-from wms.web import components
+from wms.web import at_printer, components
 from wms.web.access import database, operator, requires, settings
 from wms.web.floor import Message, Screen, asks_the_shop, done, first_time, look, page, render
+from wms.web.translate import say_refusal
 
 bp = Blueprint("pack", __name__)
 
@@ -66,6 +67,10 @@ def _last_label(session: Session) -> dict[str, Any]:
         "printer": printer,
         "component": components.shown(printer.uri) if printer else None,
         "shelf": session.get_one(Location, (parcel.warehouse_id, parcel.location_id)),
+        "list_at": at_printer.choice(session, "packing_list"),
+        "carton_at": at_printer.choice(session, "carton")
+        if session.get_one(Warehouse, parcel.warehouse_id).gs1_prefix
+        else None,
     }
 
 
@@ -165,7 +170,12 @@ def _order_here(session: Session) -> int | None:
 @asks_the_shop(_order_here, gate.WHILE_WEIGHING)
 @first_time(show)
 def weigh(session: Session) -> Message | None:
-    pack.weigh(session, _open(session), _station(session), request.form.get("weight_g", ""))
+    labelled = pack.weigh(session, _open(session), _station(session), request.form.get("weight_g", ""))
+    if labelled.no_list is not None:
+        return look(
+            N_("Weighed. The label comes out at your station, the packing list does not: %(why)s"),
+            why=say_refusal(labelled.no_list),
+        )
     return done(N_("Weighed. The label comes out at your station."))
 
 
@@ -179,6 +189,20 @@ def came_out(session: Session, job_id: int) -> Message | None:
     if yes:
         return done(N_("%(job)s counts as printed."), job=job.title)
     return look(N_("%(job)s is printed once more."), job=job.title)
+
+
+@bp.post("/pack/more")
+@requires(Role.PACKER)
+@first_time(show)
+def more(session: Session) -> Message | None:
+    """A packing list or a carton label for the parcel that was labelled last."""
+    parcel = session.get(Parcel, (operator().warehouse_id, _row_id("parcel_id")))
+    if parcel is None:
+        raise ChangedMeanwhile(what=term("The parcel"))
+    kind = "carton" if request.form.get("kind") == "carton" else "packing_list"
+    printer = at_printer.chosen(session, kind)
+    pack.print_more(session, parcel, kind, printer, at_printer.press(kind, parcel.id))
+    return done(N_("%(parcel)s: on its way to %(printer)s."), parcel=parcel.code, printer=printer.name)
 
 
 @bp.post("/pack/reprint")

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from wms import labels, lookup, tls
 from wms.errors import N_, BadQuantity, NotFound, Refusal, term
-from wms.flows import agents, printing
+from wms.flows import agents, label_templates, printers, printing
 from wms.models import Item, Location, LocationKind, Printer, PrintJob, PrintState, Role, Station, new_id
 from wms.web.access import operator, requires, settings
 from wms.web.each import alone
@@ -54,6 +54,7 @@ def show(session: Session, **_where: Any) -> Screen:
             "printers": printing.printers(session, who.warehouse_id),
             "waiting": waiting,
             "stations": printing.stations(session, who.warehouse_id),
+            "by_kind": printing.by_kind(session, who.warehouse_id),
             "jobs": rows[:SHOWN],
             "more": len(rows) > SHOWN,
             "every": every,
@@ -66,6 +67,8 @@ def show(session: Session, **_where: Any) -> Screen:
             "unattended": agents.unattended(session, who.warehouse_id),
             "agents": agents.every(session, who.warehouse_id),
             "agent_state": agents.how,
+            "rolls": printers.rolls(session, printing.printers(session, who.warehouse_id)),
+            "troubled": label_templates.troubled(session, who.warehouse_id),
         },
     )
 
@@ -123,6 +126,7 @@ def show_printer(session: Session, printer_id: int = 0, **_where: Any) -> Screen
             "dpis": printing.DPIS,
             "seen": _seen_by_agents(session),
             "form": request.form if request.method == "POST" else None,
+            "found": request.args if request.method == "GET" and not printer_id else {},
         },
     )
 
@@ -182,8 +186,19 @@ def _save_printer(session: Session, printer_id: int) -> Message | None:
         answers=request.form.get("answers") == "1",
         trusted=request.form.get("trusted") == "1",
         language=request.form.get("language", "zpl"),
+        gap_mm=_gap(),
+        black_mark=request.form.get("black_mark") == "1",
+        graphics=request.form.get("graphics", "z64"),
     )
     return go("/desk/printing")
+
+
+def _gap() -> int:
+    """The gap in whole millimetres, 2 where the form does not ask; -1, which is refused, for what is no number."""
+    if "gap_mm" not in request.form:
+        return 2
+    entered = _number("gap_mm")
+    return -1 if entered is None else entered
 
 
 def show_station(session: Session, station_id: int = 0, **_where: Any) -> Screen:
@@ -195,6 +210,8 @@ def show_station(session: Session, station_id: int = 0, **_where: Any) -> Screen
         "desk/station.html",
         {
             "station": station,
+            "kinds": labels.KINDS,
+            "by_kind": printing.by_kind(session, who.warehouse_id).get(station_id, {}),
             "printers": printing.printers(session, who.warehouse_id),
             "form": request.form if request.method == "POST" else None,
         },
@@ -225,6 +242,7 @@ def save_station(session: Session, station_id: int = 0) -> Message | None:
         name=request.form.get("name", ""),
         waybill_printer_id=_number("waybill_printer"),
         label_printer_id=_number("label_printer"),
+        by_kind={kind: _number(f"kind_{kind}") for kind in labels.KINDS if f"kind_{kind}" in request.form},
     )
     return go("/desk/printing")
 

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0008_shop_lanes"
-down_revision = "0005_platform_waybills"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
