@@ -109,6 +109,7 @@ def _doors(app: Flask, csrf: CSRFProtect) -> None:
         printing,
         pushes,
         putaway,
+        qimen,
         receive,
         scanner_check,
         setup,
@@ -117,7 +118,7 @@ def _doors(app: Flask, csrf: CSRFProtect) -> None:
 
     access.guard(app)
     floor = (health, offline, people, setup, scanner_check, camera, receive, putaway, pick, pack, ship, count, lookup)
-    for signed in (hooks,):
+    for signed in (hooks, qimen):
         csrf.exempt(signed.bp)  # they have no session to be forged
         app.register_blueprint(signed.bp)
     for room in (*floor, desk, orders, import_orders, printing, pushes, operators):

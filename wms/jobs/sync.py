@@ -177,7 +177,8 @@ def _shipment(database: Database, warehouse_id: int, push_id: int) -> tuple[Shop
         told = {parcel.id: _of_parcel(session, order, parcel) for parcel in left}
         mine = told.pop(push.parcel_id)
         complete = order.state in (OrderState.SHIPPED, OrderState.ACKNOWLEDGED)
-        return session.get_one(Shop, push.shop_id), replace(mine, others=tuple(told.values())), complete
+        mine = replace(mine, others=tuple(told.values()), complete=complete, told=order.raw)
+        return session.get_one(Shop, push.shop_id), mine, complete
 
 
 def _of_parcel(session: Session, order: Order, parcel: Parcel) -> Shipment:

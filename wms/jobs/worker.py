@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from wms import print_lease
 from wms.clock import now
 from wms.db import Database, migrations_pending, open_database
-from wms.jobs import audit, hooks, intake, print_queue, sync
+from wms.jobs import audit, erp, hooks, intake, print_queue, sync
 from wms.settings import Settings
 
 LOOK_EVERY_S = 0.05
@@ -77,7 +77,8 @@ def _print(database: Database, key: tuple[int, int], stop: threading.Event) -> N
 def _push(database: Database) -> None:
     try:
         report = sync.push_outstanding(database, limit=200)
-        for line in report.lines:
+        erp.gather(database)
+        for line in (*report.lines, *erp.push_outstanding(database, limit=200).lines):
             log.warning("%s", line)
     except Exception:
         log.exception("push")
@@ -113,6 +114,9 @@ def _night(settings: Settings) -> object:
 def _at_night(database: Database, settings: Settings) -> None:
     try:
         sync.push_outstanding(database, all_now=True, limit=100_000)
+        erp.gather(database)
+        erp.report_levels(database)
+        erp.push_outstanding(database, all_now=True, limit=100_000)
         for fault in audit.verify(database):
             log.error("%s %s", fault.rule, fault.text)
         log.info("tidied: %s", audit.tidy(database, settings.keep_scans_days))
