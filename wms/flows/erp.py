@@ -200,6 +200,18 @@ def items_of(session: Session, shop: Shop, lines: Iterable[q.Line]) -> dict[str,
     return {code: found[code.strip().upper()] for code in codes}
 
 
+def codes_of(session: Session, shop: Shop, items: Iterable[int]) -> dict[str, int]:
+    """Code in upper case → item, the ERP's own codes before ours; also of items that are not active any more."""
+    ids = list(items)
+    ours = session.execute(select(func.upper(Item.sku), Item.id).where(Item.id.in_(ids)))
+    theirs = session.execute(
+        select(ShopSku.sku, ShopSku.item_id).where(
+            ShopSku.warehouse_id == shop.warehouse_id, ShopSku.shop_id == shop.id, ShopSku.item_id.in_(ids)
+        )
+    )
+    return {row[0]: row[1] for row in ours} | {row[0]: row[1] for row in theirs}
+
+
 def _mine(session: Session, shop: Shop, codes: Sequence[str]) -> dict[str, Item]:
     """Code in upper case → item, of those that are this ERP's or nobody's in particular."""
     keys = {code.strip().upper() for code in codes}

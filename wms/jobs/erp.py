@@ -64,10 +64,12 @@ def gather(database: Database) -> int:
     """Write down the news that wait to be told; returns how many. Each once, whoever gathers and how often."""
     made = 0
     for shop in _erps(database):
-        for document_id in _done_entries(database, shop):
-            made += _entry(database, shop, document_id)
-        for count_id in _counts(database, shop):
-            made += _counted(database, shop, count_id)
+        for write, found in ((_entry, _done_entries), (_counted, _counts)):
+            for row_id in found(database, shop):
+                try:
+                    made += write(database, shop, row_id)
+                except Exception:
+                    log.exception("news of %s to %s", row_id, shop.code)  # one bad document never blocks the rest
     return made
 
 
@@ -122,8 +124,8 @@ Pieces = dict[tuple[str, str, date | None], int]
 
 def _received(session: Session, shop: Shop, receipt: Receipt, document: q.EntryOrder) -> Iterator[q.Received]:
     """What came, laid on the ERP's lines in their order; what is over lies on the last line of its item."""
-    ids = {code.strip().upper(): item.id for code, item in erp.items_of(session, shop, document.lines).items()}
     came = _came(session, receipt)
+    ids = erp.codes_of(session, shop, came.keys())
     last = {line.item_code.strip().upper(): place for place, line in enumerate(document.lines)}
     for place, line in enumerate(document.lines):
         code = line.item_code.strip().upper()

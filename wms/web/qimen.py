@@ -1,4 +1,4 @@
-"""The door for ERPs: ``POST /qimen`` speaks Qimen (奇门). Signed; one transaction a call; answered in XML, in Chinese."""
+"""The door for ERPs: ``POST /qimen`` speaks Qimen (奇门). Signed; a transaction a call; answered in XML, in Chinese."""
 
 from __future__ import annotations
 
