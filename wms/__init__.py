@@ -96,6 +96,7 @@ def _doors(app: Flask, csrf: CSRFProtect) -> None:
         camera,
         count,
         desk,
+        erp,
         health,
         hooks,
         import_orders,
@@ -121,7 +122,7 @@ def _doors(app: Flask, csrf: CSRFProtect) -> None:
     for signed in (hooks, qimen):
         csrf.exempt(signed.bp)  # they have no session to be forged
         app.register_blueprint(signed.bp)
-    for room in (*floor, desk, orders, import_orders, printing, pushes, operators):
+    for room in (*floor, desk, orders, import_orders, printing, pushes, erp, operators):
         app.register_blueprint(room.bp)
 
 

@@ -664,3 +664,24 @@ def close_empty(floor: Floor) -> None:
     with floor.database.transaction(floor.actor()) as session:
         work = receive.start(session, floor.operator_id("picker"), session.execute(select(Receipt)).scalar_one())
         receive.close(session, work)
+
+
+def test_the_desk_shows_what_erps_announced_and_tells_again_what_was_refused(floor: Floor, erp_side: Erp) -> None:
+    good(erp_side.ask("singleitem.synchronize", erp_papers.item("A1")))
+    good(erp_side.ask("entryorder.create", erp_papers.entry("EO-1", ("A1", 7))))
+    good(erp_side.ask("returnorder.create", erp_papers.back("RO-1", "DO-1", ("A1", 1))))
+    close_empty(floor)
+    erp.gather(floor.database)
+    no = "<response><flag>failure</flag><code>E1</code><message>入库单不存在</message></response>".encode()
+    erp_side.net.before = lambda call: Reply(200, no)
+    assert erp.push_outstanding(floor.database).counts == {"conflict": 1}
+    desk = floor.hand("supervisor")
+    desk.get("/desk/erp")
+    desk.sees("desk/erp", "EO-1", "RO-1", "SF9", "入库单不存在", "E1")
+    desk.press("/again")
+    assert desk.said == "It is sent again within a minute."
+    erp_side.net.before = lambda call: None
+    assert erp.push_outstanding(floor.database).counts == {"acknowledged": 1}
+    desk.get("/desk/erp")
+    assert "入库单不存在" not in desk.text()
+    assert floor.hand("picker").get("/desk/erp") and floor.hand("picker").client.get("/desk/erp").status_code == 403

@@ -20,7 +20,7 @@ from wms import journal
 from wms.clock import now
 from wms.connectors import qimen as q
 from wms.connectors import table
-from wms.errors import N_, Refusal
+from wms.errors import N_, ChangedMeanwhile, NotFound, Refusal, term
 from wms.journal import advance
 from wms.models import (
     Balance,
@@ -29,9 +29,11 @@ from wms.models import (
     ErpDocument,
     ErpDocumentKind,
     ErpDocumentState,
+    ErpNews,
     Item,
     Order,
     OrderState,
+    PushState,
     Receipt,
     ReceiptState,
     Shop,
@@ -44,6 +46,7 @@ D = ErpDocumentState
 STEPS = {D.EXPECTED: {D.DONE, D.CANCELLED}, D.DONE: set[D](), D.CANCELLED: set[D]()}
 RECEIPT_STEPS = {ReceiptState.EXPECTED: {ReceiptState.DONE}}
 """A receipt that its ERP calls off before anybody began on it."""
+NEWS_STEPS = {each: {PushState.PENDING} for each in (PushState.RETRY, PushState.CONFLICT, PushState.DEAD)}
 MOST_WEIGHT_G = 100_000_000
 _PLAIN = re.compile(r"[A-Z0-9][A-Z0-9._/-]{0,39}")
 
@@ -51,6 +54,7 @@ _PLAIN = re.compile(r"[A-Z0-9][A-Z0-9._/-]{0,39}")
 class ErpRefusal(Refusal):
     """Told to the ERP in Chinese, with ``code`` for its program."""
 
+    message = N_("This document cannot be taken here.")
     code: ClassVar[str] = "refused"
 
 
@@ -446,6 +450,37 @@ def listed(session: Session, warehouse_id: int, limit: int) -> list[tuple[ErpDoc
             .limit(limit)
         )
     ]
+
+
+def news_outstanding(session: Session, warehouse_id: int, limit: int) -> list[tuple[ErpNews, str]]:
+    """What the ERPs do not know yet, the oldest first, with their names."""
+    return [
+        (row[0], row[1])
+        for row in session.execute(
+            select(ErpNews, Shop.name)
+            .join(Shop, Shop.id == ErpNews.shop_id)
+            .where(ErpNews.warehouse_id == warehouse_id, ErpNews.state != PushState.ACKNOWLEDGED)
+            .order_by(ErpNews.id)
+            .limit(limit)
+        )
+    ]
+
+
+def send_again(session: Session, warehouse_id: int, news_id: int) -> ErpNews:
+    """A person says: tell it once more, now. Its key is the same, so the ERP cannot take it for something new."""
+    row = session.execute(
+        select(ErpNews)
+        .where(ErpNews.warehouse_id == warehouse_id, ErpNews.id == news_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).scalar_one_or_none()
+    if row is None:
+        raise NotFound(what=term("The push"))
+    if row.state not in NEWS_STEPS:
+        raise ChangedMeanwhile(what=row.key)
+    advance(session, row, PushState.PENDING, NEWS_STEPS)
+    row.next_at, row.leased_until, row.attempts = now(), None, 0
+    return row
 
 
 def entry_of(row: ErpDocument) -> q.EntryOrder:
