@@ -23,7 +23,7 @@ from tests.served import served
 from wms.clock import now
 from wms.connectors import qimen as q
 from wms.flows import count, pack, pick, receive, ship, warehouse
-from wms.jobs import erp, sync
+from wms.jobs import erp, sync, worker
 from wms.models import (
     Barcode,
     Count,
@@ -658,6 +658,16 @@ def test_news_left_by_a_worker_that_died_are_told_when_its_lease_ends(floor: Flo
     with floor.database.transaction(floor.actor()) as session:
         session.execute(update(ErpNews).values(leased_until=now() - timedelta(seconds=1)))
     assert erp.push_outstanding(floor.database, all_now=True).counts == {"acknowledged": 1}
+
+
+def test_the_worker_tells_by_itself(floor: Floor, erp_side: Erp) -> None:
+    stocked(floor, erp_side)
+    good(erp_side.ask("deliveryorder.create", erp_papers.delivery("DO-1", ("A1", 1))))
+    good(erp_side.ask("entryorder.create", erp_papers.entry("EO-1", ("A1", 1))))
+    floor.ship_all([order_of(floor, "DO-1").id])
+    close_empty(floor)
+    worker._push(floor.database)
+    assert len(erp_side.news("deliveryOrder")) == len(erp_side.news("entryOrder")) == 1
 
 
 def close_empty(floor: Floor) -> None:
