@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import statistics
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -120,6 +121,44 @@ def test_a_signed_order_is_stored_once_and_becomes_ours(floor: Floor, door: http
     knock(door, "OWN", body, **headers)
     hooks.act(floor.database)
     assert orders(floor) == {"N-1": "cancelled"}
+
+
+def test_one_message_that_comes_several_times_at_once_is_stored_once(any_floor: Floor) -> None:
+    any_floor.item("A1")
+    shop(any_floor, "OWN", "webhook", url="https://shop.example", secret=SECRET)
+    said: list[str] = []
+    with served(any_floor.app, any_floor.settings) as url:
+        for number in range(5):
+            body, headers = signed_json(an_order(f"N-{number}"))
+            start = threading.Barrier(4)
+
+            def send(body: bytes = body, headers: dict[str, str] = headers, start: Any = start) -> None:
+                with httpx.Client(base_url=url) as client:
+                    start.wait()
+                    said.append(knock(client, "OWN", body, **headers).json()["state"])
+
+            threads = [threading.Thread(target=send) for _each in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    assert sorted(said) == ["known"] * 15 + ["taken"] * 5 and len(events(any_floor)) == 5
+    assert hooks.act(any_floor.database) == {"done": 5} and len(orders(any_floor)) == 5
+
+
+def test_settings_sealed_with_another_key_ask_the_shop_to_come_again(floor: Floor, door: httpx.Client) -> None:
+    from wms import sealing
+
+    shop(floor, "OWN", "webhook", url="https://shop.example", secret=SECRET)
+    body, headers = signed_json(an_order("N-1"))
+    known = sealing._keys[:]
+    try:
+        sealing._keys[:] = ["another key, as long as it must be"]
+        answer = knock(door, "OWN", body, **headers)
+    finally:
+        sealing._keys[:] = known
+    assert (answer.status_code, answer.json()) == (503, {"state": "later"})
+    assert knock(door, "OWN", body, **headers).json() == {"state": "taken"}
 
 
 def test_a_message_for_the_shops_own_people_says_what_is_wrong(floor: Floor, door: httpx.Client) -> None:

@@ -407,9 +407,9 @@ def keep(
     return row
 
 
-def cancel_document(session: Session, shop: Shop, code: str, why: str) -> None:
+def cancel_document(session: Session, shop: Shop, code: str, why: str, kind: ErpDocumentKind | None = None) -> None:
     """Call goods off that were announced, as long as nobody began to receive them. A second time changes nothing."""
-    row = _document(session, shop, code)
+    row = _document(session, shop, code, kind)
     if row is None:
         raise NotHere(document=code[:64])
     if row.state is D.CANCELLED:

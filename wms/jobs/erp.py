@@ -310,7 +310,8 @@ def push_outstanding(
             outcome = error
             if error.reason in lanes.SHOP_WIDE:
                 lanes.failed(database, shop, error)
-                shut.add(shop_id)
+            if error.reason in lanes.SHOP_WIDE or not error.permanent:
+                shut.add(shop_id)  # it would not hear the rest either, and others wait
         except Exception as error:
             log.exception("news %s of %s", news.key, shop.code)
             outcome = ConnectorError(

@@ -14,6 +14,7 @@ from wms.clock import now
 from wms.connectors import ConnectorError, hooks
 from wms.db import Actor
 from wms.models import EventState, Shop, ShopEvent, new_id
+from wms.sealing import CannotOpen
 from wms.web.access import database, machine
 
 bp = Blueprint("hooks", __name__)
@@ -34,8 +35,12 @@ def knock(code: str) -> Response | tuple[Response, int]:
         body = request.get_data(cache=False)
     except HTTPException as error:
         return jsonify(state="refused", message="too long"), error.code or 413
-    with database().reading() as session:
-        shop = session.execute(_SHOP.where(Shop.code == code, Shop.active)).scalar_one_or_none()
+    try:
+        with database().reading() as session:
+            shop = session.execute(_SHOP.where(Shop.code == code, Shop.active)).scalar_one_or_none()
+    except CannotOpen as error:
+        log.error("shop %s: %s", code[:40], error)
+        return jsonify(state="later"), 503
     kind, settings = ("shopify", _NOBODY) if shop is None else (shop.connector, shop.settings)
     try:
         delivery = hooks.opened(kind, settings, dict(request.headers), body, now())

@@ -131,11 +131,15 @@ def _deliver(session: Session, shop: Shop, document: q.DeliveryOrder) -> dict[st
 
 def _cancel(session: Session, shop: Shop, document: q.OrderCancel) -> dict[str, Any]:
     """R28: CANCELED in any state until the hand-over, then CANCELEDFAIL."""
-    row = None if document.order_type.endswith("RK") else erp.delivery(session, shop, document.code)
-    if row is None:
-        erp.cancel_document(session, shop, document.code, document.reason or "erp")
-    else:
+    goods_in, goods_out = document.order_type.endswith("RK"), document.order_type.endswith("CK")
+    row = None if goods_in else erp.delivery(session, shop, document.code)
+    if row is not None:
         cancel.cancel(session, row, document.reason or "erp")
+    elif goods_out:
+        raise erp.NotHere(document=document.code[:64])  # never the entry order that has the same number
+    else:
+        kind = ErpDocumentKind.RETURN if document.order_type == "THRK" else ErpDocumentKind.ENTRY
+        erp.cancel_document(session, shop, document.code, document.reason or "erp", kind if goods_in else None)
     return {}
 
 
