@@ -41,14 +41,14 @@ def create_app(settings: Settings, database: Database | None = None) -> Flask:
     )
     app.extensions["settings"] = app.config["SETTINGS"] = settings
     app.extensions["database"] = database or open_database(settings)
-    CSRFProtect(app)
+    csrf = CSRFProtect(app)
     for sentence in assets.missing_vendor_files():
         logging.getLogger("wms").warning(sentence)
     if settings.label_font:
         labels.use_font(settings.label_font)
     scan.use(scan.Rules.of(settings.weight_codes, settings.waybill_patterns))
     _words(app)
-    _doors(app)
+    _doors(app, csrf)
     _headers(app)
     _errors(app)
     return app
@@ -91,7 +91,7 @@ def _versioned(name: str) -> str:
         return f"/static/{name}"
 
 
-def _doors(app: Flask) -> None:
+def _doors(app: Flask, csrf: CSRFProtect) -> None:
     from wms.web import (
         access,
         agents,
@@ -99,7 +99,9 @@ def _doors(app: Flask) -> None:
         components,
         count,
         desk,
+        erp,
         health,
+        hooks,
         import_orders,
         label_templates,
         lookup,
@@ -113,6 +115,7 @@ def _doors(app: Flask) -> None:
         printing,
         pushes,
         putaway,
+        qimen,
         receive,
         scanner_check,
         setup,
@@ -121,11 +124,12 @@ def _doors(app: Flask) -> None:
 
     access.guard(app)
     floor = (health, offline, people, setup, scanner_check, camera, receive, putaway, pick, pack, ship, count, lookup)
-    desks = (desk, orders, import_orders, printing, printers, label_templates, pushes, operators)
+    for signed in (hooks, qimen, agents):
+        csrf.exempt(signed.bp)  # they have no session to be forged
+        app.register_blueprint(signed.bp)
+    desks = (desk, orders, import_orders, printing, printers, label_templates, pushes, erp, operators)
     for room in (*floor, components, *desks):
         app.register_blueprint(room.bp)
-    app.register_blueprint(agents.bp)
-    app.extensions["csrf"].exempt(agents.bp)  # no cookie speaks there, so no other page can speak in its name
 
 
 def _headers(app: Flask) -> None:

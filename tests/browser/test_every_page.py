@@ -33,6 +33,8 @@ IN_THE_DARK = {
 }
 NO_PAGES = {
     "/healthz": "for machines",
+    "/hooks/<code>": "for shops, see tests/web/test_hooks.py",
+    "/qimen": "for ERPs, see tests/web/test_qimen_door.py",
     "/ca.crt": "a file",
     "/setup/qr.svg": "a picture inside /setup",
     "/pack/label": "a part of /pack, seen there",
@@ -298,6 +300,7 @@ def test_the_desk_at_the_end_of_the_day(inspector: Inspector) -> None:
         ("/desk", "desk/today"),
         ("/desk/counts", "desk/counts"),
         ("/desk/pushes", "desk/pushes"),
+        ("/desk/erp", "desk/erp"),
         ("/desk/printing", "desk/printing"),
         ("/desk/labels", "desk/labels"),
         ("/desk/labels/templates", "desk/label_templates"),

@@ -164,6 +164,13 @@ class Douyin:
     def order_state(self, shop_order_no: str) -> str:
         return _state(self._order(shop_order_no))
 
+    def read_order(self, shop_order_no: str) -> ShopOrder:
+        order = self._order(shop_order_no)
+        try:
+            return _read(order)
+        except common.UNREADABLE as error:
+            raise common.unreadable(shop_order_no, order, error)[1] from error
+
     # Out
 
     def push_shipment(self, shipment: Shipment) -> Pushed:
@@ -378,6 +385,31 @@ def sign(app_key: str, secret: str, method: str, param_json: str, timestamp: str
 def compact(asked: Mapping[str, Any]) -> str:
     """The one JSON text that is signed and sent: names sorted at every depth, no spaces, nothing escaped."""
     return json.dumps(asked, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def orders_of(body: bytes, shop_id: str = "") -> tuple[str, ...]:
+    """The orders that a message's list speaks of (``p_id``), of that shop alone where one app serves several.
+
+    A list of ``{"tag": "100", "msg_id": "…", "data": {…}}``, ``data`` an object or its JSON text; tag 0 is the
+    platform's test of the address and has no order.
+    """
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        return ()
+    found: dict[str, None] = {}
+    for message in told if isinstance(told, list) else [told]:
+        data = message.get("data") if isinstance(message, dict) and str(message.get("tag")) != "0" else None
+        try:
+            data = json.loads(data) if isinstance(data, str) else data
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(data, dict) or (shop_id and str(data.get("shop_id") or shop_id) != shop_id):
+            continue
+        number = str(data.get("p_id") or "")
+        if number.isascii() and number.isdigit() and len(number) <= 24:
+            found[number] = None
+    return tuple(found)
 
 
 def verify_event(app_key: str, secret: str, body: bytes, signature: str) -> bool:

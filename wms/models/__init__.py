@@ -2,6 +2,7 @@
 
 from wms.models.base import Base, first_id, new_id
 from wms.models.catalogue import Barcode, BarcodeKind, Item, Lot
+from wms.models.doors import ErpDocument, ErpDocumentKind, ErpDocumentState, ErpNews, EventState, ShopEvent
 from wms.models.inbound import (
     Count,
     CountLine,
@@ -71,6 +72,11 @@ __all__ = [
     "CountLine",
     "CountState",
     "Device",
+    "ErpDocument",
+    "ErpDocumentKind",
+    "ErpDocumentState",
+    "ErpNews",
+    "EventState",
     "GateCheck",
     "Item",
     "Journal",
@@ -110,6 +116,7 @@ __all__ = [
     "Role",
     "ScanRequest",
     "Shop",
+    "ShopEvent",
     "ShopLane",
     "ShopSku",
     "Shortage",

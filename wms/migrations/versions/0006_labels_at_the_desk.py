@@ -6,7 +6,7 @@ The defaults stay in the tables: the release before this one writes rows without
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
+revision = "0006_labels_at_the_desk"
 down_revision = "0005_platform_waybills"
 branch_labels = None
 depends_on = None
