@@ -94,6 +94,7 @@ def _doors(app: Flask) -> None:
     from wms.web import (
         access,
         camera,
+        carriers,
         count,
         desk,
         health,
@@ -116,7 +117,7 @@ def _doors(app: Flask) -> None:
 
     access.guard(app)
     floor = (health, offline, people, setup, scanner_check, camera, receive, putaway, pick, pack, ship, count, lookup)
-    for room in (*floor, desk, orders, import_orders, printing, pushes, operators):
+    for room in (*floor, desk, orders, import_orders, printing, carriers, pushes, operators):
         app.register_blueprint(room.bp)
 
 

@@ -1,6 +1,18 @@
 """The tables: columns, constraints and names, a file a subject. Rules live in flows."""
 
 from wms.models.base import Base, first_id, new_id
+from wms.models.carriers import (
+    OVER,
+    CarrierPrice,
+    ClaimKind,
+    ParcelClaim,
+    ParcelEvent,
+    ParcelTrack,
+    RequestState,
+    TrackState,
+    WaybillRequest,
+    WaybillStock,
+)
 from wms.models.catalogue import Barcode, BarcodeKind, Item, Lot
 from wms.models.inbound import (
     Count,
@@ -29,6 +41,7 @@ from wms.models.parcels import (
     Carrier,
     Manifest,
     ManifestState,
+    NumbersFrom,
     Parcel,
     ParcelLine,
     ParcelState,
@@ -44,6 +57,7 @@ from wms.models.printing import PrintAttempt, Printer, PrinterLanguage, PrintJob
 from wms.models.stock import Allocation, Balance, Condition, MoveReason, StockMove
 
 __all__ = [
+    "OVER",
     "VIRTUAL",
     "Allocation",
     "Balance",
@@ -51,6 +65,8 @@ __all__ = [
     "BarcodeKind",
     "Base",
     "Carrier",
+    "CarrierPrice",
+    "ClaimKind",
     "Condition",
     "Count",
     "CountLine",
@@ -65,13 +81,17 @@ __all__ = [
     "Manifest",
     "ManifestState",
     "MoveReason",
+    "NumbersFrom",
     "Operator",
     "Order",
     "OrderLine",
     "OrderState",
     "Parcel",
+    "ParcelClaim",
+    "ParcelEvent",
     "ParcelLine",
     "ParcelState",
+    "ParcelTrack",
     "PickStep",
     "PickTask",
     "PrintAttempt",
@@ -86,6 +106,7 @@ __all__ = [
     "ReceiptLine",
     "ReceiptState",
     "ReceiveWork",
+    "RequestState",
     "Role",
     "ScanRequest",
     "Shop",
@@ -95,12 +116,15 @@ __all__ = [
     "Station",
     "StockMove",
     "ToteUse",
+    "TrackState",
     "Warehouse",
     "Wave",
     "WaveState",
     "Waybill",
     "WaybillRange",
+    "WaybillRequest",
     "WaybillState",
+    "WaybillStock",
     "first_id",
     "new_id",
 ]

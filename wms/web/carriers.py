@@ -1,0 +1,169 @@
+"""Carriers 快递公司 at the desk: their pools of numbers, their services, prices, parcels under way: /desk/carriers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, request
+from sqlalchemy.orm import Session
+
+from wms.connectors import ConnectorError
+from wms.errors import N_, Refusal
+from wms.flows import carriers, warehouse
+from wms.models import NumbersFrom, Role
+from wms.waybill_numbers import BY_NAME
+from wms.web.access import database, operator, requires
+from wms.web.each import alone
+from wms.web.floor import Message, Screen, done, first_time, go, page, render
+from wms.web.translate import say, say_refusal
+
+bp = Blueprint("carriers", __name__)
+
+SHOWN = 200
+SERVICE = ("url", "secret")
+TRACKING = ("company", "customer", "key", "salt", "callback", "url")
+
+
+class NoFile(Refusal):
+    message = N_("Choose a file first.")
+    answer = "look"
+
+
+def number(name: str, default: int = 0) -> int:
+    """A whole number of the form; what is none, or too large to be meant, is the default."""
+    text = request.form.get(name, "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else default
+
+
+def told(error: Refusal | ConnectorError) -> Message:
+    if isinstance(error, Refusal):
+        return Message(error.answer, say_refusal(error))
+    return Message("wrong", say(error.message, error.facts))
+
+
+def uploaded() -> tuple[str, bytes]:
+    file = request.files.get("file")
+    if file is None or not file.filename:
+        raise NoFile()
+    return file.filename[:120], file.read()
+
+
+def show(session: Session, **_where: Any) -> Screen:
+    who = operator()
+    return Screen(
+        "desk/carriers.html",
+        {"pools": carriers.pools(session, who.warehouse_id), "admin": who.may(Role.ADMIN)},
+    )
+
+
+@bp.get("/desk/carriers")
+@requires(Role.SUPERVISOR)
+def index() -> str:
+    return page(show)
+
+
+def show_carrier(session: Session, carrier_id: int = 0, **_where: Any) -> Screen:
+    who = operator()
+    carrier = carriers.carrier_of(session, carrier_id) if carrier_id else None
+    pool = next((p for p in carriers.pools(session, who.warehouse_id) if p.carrier.id == carrier_id), None)
+    return Screen(
+        "desk/carrier.html",
+        {
+            "carrier": carrier,
+            "pool": pool,
+            "ranges": carriers.ranges_of(session, who.warehouse_id, carrier) if carrier else [],
+            "sizes": carriers.SIZES,
+            "standards": list(BY_NAME),
+            "sources": list(NumbersFrom),
+            "admin": who.may(Role.ADMIN),
+            "form": request.form if request.method == "POST" and "code" in request.form else None,
+            "entered": request.form if request.method == "POST" and "first" in request.form else None,
+            "numbers": None,
+            "only_looked": False,
+        },
+    )
+
+
+@bp.get("/desk/carriers/new")
+@requires(Role.ADMIN)
+def new() -> str:
+    return page(show_carrier)
+
+
+@bp.get("/desk/carriers/<int:carrier_id>")
+@requires(Role.SUPERVISOR)
+def carrier(carrier_id: int) -> str:
+    return page(show_carrier, carrier_id=carrier_id)
+
+
+@bp.post("/desk/carriers/save")
+@bp.post("/desk/carriers/<int:carrier_id>/save")
+@requires(Role.ADMIN)
+@first_time(show_carrier)
+def save(session: Session, carrier_id: int = 0) -> Message | None:
+    form = request.form
+    saved = carriers.save(
+        session,
+        carrier_id or None,
+        carriers.About(
+            code=form.get("code", ""),
+            name=form.get("name", ""),
+            label_size=form.get("label_size", ""),
+            number_hint=form.get("number_hint", ""),
+            check_standard=form.get("check_standard", ""),
+            numbers_from=form.get("numbers_from", ""),
+            warn_below=number("warn_below"),
+            collect_hours=number("collect_hours"),
+            silent_days=number("silent_days"),
+            lost_days=number("lost_days"),
+            promised_days=number("promised_days"),
+            service={name: form[f"service_{name}"] for name in SERVICE if f"service_{name}" in form},
+            tracking={name: form[f"tracking_{name}"] for name in TRACKING if f"tracking_{name}" in form},
+        ),
+    )
+    return go(f"/desk/carriers/{saved.id}")
+
+
+@bp.post("/desk/carriers/<int:carrier_id>/range")
+@requires(Role.SUPERVISOR)
+@first_time(show_carrier)
+def add_range(session: Session, carrier_id: int) -> Message | None:
+    carrier = carriers.carrier_of(session, carrier_id)
+    form = request.form
+    first = form.get("first", "").strip()
+    row = warehouse.add_waybill_range(
+        session,
+        carrier,
+        form.get("prefix", ""),
+        number("first", -1),
+        number("last", -1),
+        number("digits") or len(first),
+        form.get("suffix", ""),
+    )
+    return done(
+        N_("%(count)s numbers more for %(carrier)s."), count=row.last_no - row.first_no + 1, carrier=carrier.name
+    )
+
+
+@bp.post("/desk/carriers/<int:carrier_id>/numbers")
+@requires(Role.SUPERVISOR)
+def add_numbers(carrier_id: int) -> str | tuple[str, int]:
+    """A list of single numbers: looked at only, or taken; the page says of each refused line why."""
+    only_look = request.form.get("act") != "take"
+    try:
+        name, data = uploaded()
+        lines = carriers.read_numbers(data, name)
+
+        def rule(session: Session) -> carriers.Numbers:
+            row = carriers.carrier_of(session, carrier_id)
+            if only_look:
+                return carriers.look_at_numbers(session, row, lines)
+            return carriers.add_numbers(session, row, lines)
+
+        found = alone(rule)
+    except (Refusal, ConnectorError) as error:
+        return page(show_carrier, told(error), carrier_id=carrier_id), 422
+    with database().reading() as session:
+        screen = show_carrier(session, carrier_id=carrier_id)
+        facts = {**screen.facts, "numbers": found, "only_looked": only_look, "shown": SHOWN}
+        return render(Screen(screen.template, facts))
