@@ -140,6 +140,8 @@ def _keep(session: Session, parcel: Parcel, number: str, request: WaybillRequest
         provider=request.provider if request else "",
     )
     session.add(waybill)
+    if request is not None:
+        request.state, request.message, request.facts = RequestState.USED, "", {}
     session.flush()
     journal.note(session, parcel, "waybill", "", waybill.number)
     return waybill

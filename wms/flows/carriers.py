@@ -7,17 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from wms import journal, waybills
 from wms.clock import now
 from wms.connectors.tables import read_column
 from wms.db import actor_of
-from wms.errors import N_, NotFound, Refusal, term
+from wms.errors import N_, ChangedMeanwhile, NotFound, Refusal, term
 from wms.models import (
     Carrier,
     NumbersFrom,
+    Order,
+    Parcel,
     RequestState,
     Waybill,
     WaybillRange,
@@ -330,13 +332,75 @@ def add_numbers(session: Session, carrier: Carrier, lines: Sequence[tuple[int, s
 
 # Numbers asked of a service: what a supervisor looks at
 
+R = RequestState
+LOOKED_AT = (R.REFUSED, R.KEPT, R.RETRY, R.SENDING, R.ASKED, R.CANCEL)
+"""In the order in which a person wants to see them; one that was answered needs nobody, unless its label waits."""
 
-def requests(session: Session, warehouse_id: int, states: Sequence[RequestState]) -> list[WaybillRequest]:
-    return list(
-        session.execute(
-            select(WaybillRequest)
-            .where(WaybillRequest.warehouse_id == warehouse_id, WaybillRequest.state.in_(states))
-            .order_by(WaybillRequest.state.desc(), WaybillRequest.id)
-            .limit(SHOWN)
-        ).scalars()
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question to a carrier's service, with the parcel it is about."""
+
+    request: WaybillRequest
+    parcel: Parcel
+    order: Order
+    carrier: Carrier
+
+
+def asked(session: Session, warehouse_id: int) -> list[Asked]:
+    """What is being asked, was refused, or is being taken back; and numbers whose label cannot be printed."""
+    rows = session.execute(
+        select(WaybillRequest, Parcel, Order, Carrier)
+        .join(Parcel, and_(Parcel.warehouse_id == WaybillRequest.warehouse_id, Parcel.id == WaybillRequest.parcel_id))
+        .join(Order, and_(Order.warehouse_id == Parcel.warehouse_id, Order.id == Parcel.order_id))
+        .join(Carrier, Carrier.id == WaybillRequest.carrier_id)
+        .where(
+            WaybillRequest.warehouse_id == warehouse_id,
+            or_(
+                WaybillRequest.state.in_(LOOKED_AT),
+                and_(WaybillRequest.state == R.ANSWERED, WaybillRequest.message != ""),
+            ),
+        )
+        .order_by(
+            case({state.value: rank for rank, state in enumerate(LOOKED_AT)}, value=WaybillRequest.state, else_=1),
+            WaybillRequest.id,
+        )
+        .limit(SHOWN)
     )
+    return [Asked(*row) for row in rows]
+
+
+def stuck(session: Session, warehouse_id: int) -> int:
+    """Questions that only a person can bring on."""
+    return int(
+        session.execute(
+            select(func.count())
+            .select_from(WaybillRequest)
+            .where(WaybillRequest.warehouse_id == warehouse_id, WaybillRequest.state.in_([R.REFUSED, R.KEPT]))
+        ).scalar_one()
+    )
+
+
+def ask_again(session: Session, warehouse_id: int, request_id: int) -> WaybillRequest:
+    """A person put right what was refused: the same question, under the same key (R32)."""
+    row = _request(session, warehouse_id, request_id, R.REFUSED)
+    journal.note(session, row, "state", row.state, R.ASKED)
+    row.state, row.next_at, row.message, row.reason, row.facts = R.ASKED, now(), "", "", {}
+    return row
+
+
+def settled(session: Session, warehouse_id: int, request_id: int) -> WaybillRequest:
+    """A person came to terms with the carrier about a number that it would not cancel."""
+    row = _request(session, warehouse_id, request_id, R.KEPT)
+    journal.note(session, row, "state", row.state, R.CANCELLED)
+    row.state, row.answered_at = R.CANCELLED, now()
+    return row
+
+
+def _request(session: Session, warehouse_id: int, request_id: int, state: RequestState) -> WaybillRequest:
+    row = session.get(WaybillRequest, (warehouse_id, request_id), with_for_update=True)
+    if row is None:
+        raise NotFound(what=term("The question"))
+    if row.state is not state:
+        raise ChangedMeanwhile(what=row.key)
+    return row

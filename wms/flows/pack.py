@@ -25,12 +25,15 @@ from wms.errors import (
 )
 from wms.journal import advance
 from wms.models import (
+    OVER,
     Allocation,
+    Carrier,
     Device,
     Item,
     Location,
     LocationKind,
     MoveReason,
+    NumbersFrom,
     Order,
     OrderLine,
     OrderState,
@@ -42,6 +45,7 @@ from wms.models import (
     Station,
     StockMove,
     ToteUse,
+    WaybillRequest,
     new_id,
 )
 from wms.order_states import WORDS, goods, locked
@@ -50,7 +54,8 @@ from wms.order_states import advance as advance_order
 P = ParcelState
 STEPS = {
     P.OPEN: {P.VERIFIED, P.VOID},
-    P.VERIFIED: {P.OPEN, P.LABELLED, P.VOID},
+    P.VERIFIED: {P.OPEN, P.WEIGHED, P.LABELLED, P.VOID},
+    P.WEIGHED: {P.LABELLED, P.VOID},
     P.LABELLED: {P.HANDED_OVER, P.VOID},
     P.HANDED_OVER: {P.ACKNOWLEDGED},
     P.ACKNOWLEDGED: set[ParcelState](),
@@ -148,10 +153,35 @@ def open_parcel(session: Session, warehouse_id: int, operator_id: int) -> Parcel
 def last_parcel(session: Session, warehouse_id: int, operator_id: int) -> Parcel | None:
     return session.execute(
         select(Parcel)
-        .where(Parcel.warehouse_id == warehouse_id, Parcel.operator_id == operator_id, Parcel.state == P.LABELLED)
-        .order_by(Parcel.labelled_at.desc())
+        .where(
+            Parcel.warehouse_id == warehouse_id,
+            Parcel.operator_id == operator_id,
+            Parcel.state.in_([P.LABELLED, P.WEIGHED]),
+        )
+        .order_by(func.coalesce(Parcel.weighed_at, Parcel.labelled_at).desc())
         .limit(1)
     ).scalar_one_or_none()
+
+
+def asking(session: Session, warehouse_id: int, operator_id: int) -> list[tuple[Parcel, Order, WaybillRequest | None]]:
+    """The packer's weighed parcels whose number has not come yet, the oldest first."""
+    return [
+        (row[0], row[1], row[2])
+        for row in session.execute(
+            select(Parcel, Order, WaybillRequest)
+            .join(Order, and_(Order.warehouse_id == Parcel.warehouse_id, Order.id == Parcel.order_id))
+            .outerjoin(
+                WaybillRequest,
+                and_(
+                    WaybillRequest.warehouse_id == Parcel.warehouse_id,
+                    WaybillRequest.parcel_id == Parcel.id,
+                    WaybillRequest.state.not_in(OVER),
+                ),
+            )
+            .where(Parcel.warehouse_id == warehouse_id, Parcel.operator_id == operator_id, Parcel.state == P.WEIGHED)
+            .order_by(Parcel.weighed_at, Parcel.id)
+        )
+    ]
 
 
 def scan(
@@ -251,6 +281,7 @@ def _new_parcel(session: Session, order: Order, operator_id: int, station: Stati
     session.add(parcel)
     session.flush()
     journal.note(session, parcel, "opened", "", order.shop_order_no)
+    waybills.ask(session, parcel)  # the carrier answers while the pieces are verified
     return parcel
 
 
@@ -364,10 +395,11 @@ def parcel_full(session: Session, parcel: Parcel) -> None:
     advance(session, parcel, P.VERIFIED, STEPS)
 
 
-def weigh(session: Session, parcel: Parcel, station: Station | None, entered: str) -> PrintJob:
+def weigh(session: Session, parcel: Parcel, station: Station | None, entered: str) -> PrintJob | None:
     """Take the weight in grams, the waybill number and queue the label, all in this transaction.
 
-    The order's newest state is read first (R28). Pieces left in totes make the next parcel of the order.
+    None while the carrier's service has not given its number yet (R32): the bench is free, and the label follows by
+    itself (``finish``). The order's newest state is read first (R28). Pieces left in totes make the next parcel.
     """
     if station is None:
         raise NoStation()
@@ -379,17 +411,76 @@ def weigh(session: Session, parcel: Parcel, station: Station | None, entered: st
         raise OrderCancelled(order=order.shop_order_no)
     if parcel.state is not P.VERIFIED:
         raise ChangedMeanwhile(what=parcel.code)
-    parcel.weight_g = int(text)
-    waybill = waybills.take(session, parcel)
-    job = labels.queue_waybill(session, parcel, order, waybill, station)
-    parcel.labelled_at = now()
-    advance(session, parcel, P.LABELLED, STEPS)
+    parcel.weight_g, parcel.weighed_at, parcel.station_id = int(text), now(), station.id
+    job: PrintJob | None = None
+    try:
+        job = _label(session, parcel, order, station)
+    except waybills.NumberNotHere:
+        advance(session, parcel, P.WEIGHED, STEPS)
     session.flush()
     if allocation.of_order(session, parcel.warehouse_id, parcel.order_id, LocationKind.TOTE):
         _new_parcel(session, order, parcel.operator_id, station)
     else:
         advance_order(session, order, OrderState.PACKED)
     return job
+
+
+def _label(session: Session, parcel: Parcel, order: Order, station: Station) -> PrintJob:
+    """The carrier's own label where its service sent one, else ours. Raises NumberNotHere, refusals of labels."""
+    waybill = waybills.take(session, parcel)
+    request = waybills.request_of(session, parcel)
+    if request is not None and request.document:
+        title = f"{waybill.number} {order.shop_order_no}"
+        job = labels.queue_raw(session, parcel, request.document, station, title, f"waybill:{waybill.id}")
+    else:
+        job = labels.queue_waybill(session, parcel, order, waybill, station)
+    parcel.labelled_at = now()
+    advance(session, parcel, P.LABELLED, STEPS)
+    return job
+
+
+def finish(session: Session, warehouse_id: int, parcel_id: int) -> PrintJob | None:
+    """The number has come: queue the label of a weighed parcel at its bench. None when it waits no more.
+
+    Raises what a label raises (no printer, other paper); the number is then still there, and this is tried again.
+    """
+    seen = session.get_one(Parcel, (warehouse_id, parcel_id))
+    order = locked(session, warehouse_id, seen.order_id)
+    parcel = _held(session, warehouse_id, parcel_id)
+    if parcel.state is not P.WEIGHED or order.cancel_asked or order.state is OrderState.CANCELLED:
+        return None
+    station = session.get(Station, (warehouse_id, parcel.station_id)) if parcel.station_id else None
+    if station is None:
+        raise NoStation()
+    return _label(session, parcel, order, station)
+
+
+def _held(session: Session, warehouse_id: int, parcel_id: int) -> Parcel:
+    return session.execute(
+        select(Parcel)
+        .where(Parcel.warehouse_id == warehouse_id, Parcel.id == parcel_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).scalar_one()
+
+
+def change_carrier(session: Session, warehouse_id: int, parcel_id: int, carrier_id: int) -> Carrier:
+    """A supervisor sends a parcel that has no label yet with another carrier; the one asked before is told."""
+    seen = session.get(Parcel, (warehouse_id, parcel_id))
+    carrier = session.get(Carrier, carrier_id)
+    if seen is None or carrier is None:
+        raise NotFound(what=term("The carrier") if seen else term("The parcel"))
+    order = locked(session, warehouse_id, seen.order_id)
+    parcel = _held(session, warehouse_id, parcel_id)
+    if parcel.state not in (P.OPEN, P.VERIFIED, P.WEIGHED):
+        raise ChangedMeanwhile(what=parcel.code)
+    if parcel.carrier_id != carrier.id:
+        journal.note(session, parcel, "carrier", session.get_one(Carrier, parcel.carrier_id).name, carrier.name)
+        parcel.carrier_id = order.carrier_id = carrier.id
+        waybills.ask(session, parcel)
+    if parcel.state is P.WEIGHED and carrier.numbers_from is not NumbersFrom.SERVICE:
+        finish(session, warehouse_id, parcel_id)
+    return carrier
 
 
 def undo(session: Session, parcel: Parcel) -> None:

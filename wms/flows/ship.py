@@ -150,7 +150,7 @@ def scan(session: Session, manifest: Manifest, text: str) -> Parcel:
         .where(
             Parcel.warehouse_id == warehouse_id,
             Parcel.order_id == order.id,
-            Parcel.state.in_([ParcelState.OPEN, ParcelState.VERIFIED, ParcelState.LABELLED]),
+            Parcel.state.in_([ParcelState.OPEN, ParcelState.VERIFIED, ParcelState.WEIGHED, ParcelState.LABELLED]),
         )
     ).scalar_one()
     if not waiting and order.state is OrderState.PACKED:

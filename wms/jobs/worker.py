@@ -11,11 +11,15 @@ from zoneinfo import ZoneInfo
 from wms import print_lease
 from wms.clock import now
 from wms.db import Database, migrations_pending, open_database
-from wms.jobs import audit, print_queue, sync
+from wms.jobs import audit, carriers, print_queue, sync
 from wms.settings import Settings
 
 LOOK_EVERY_S = 0.05
 """How often the queue is looked at. One indexed SELECT; the packer's label starts within this time."""
+
+ASK_EVERY = timedelta(seconds=0.2)
+"""How often the carriers' questions are looked at: one that was asked when the parcel was opened is answered long
+before it is weighed."""
 
 PUSH_EVERY = timedelta(seconds=10)
 NIGHT_HOUR = 3
@@ -31,6 +35,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
         while migrations_pending(database) and not stop.wait(0.5):
             pass  # the web process brings the tables to head first
         print_lease.free(database, print_queue.left_behind)
+        carriers.free(database, print_queue.left_behind)
         _pace(database, settings, stop)
     finally:
         database.close()
@@ -38,14 +43,21 @@ def run(settings: Settings, stop: threading.Event) -> None:
 
 def _pace(database: Database, settings: Settings, stop: threading.Event) -> None:
     busy: dict[tuple[int, int], object] = {}
-    next_push, last_night = now(), _night(settings)
-    with ThreadPoolExecutor(8, thread_name_prefix="print") as pool:
+    asked: dict[tuple[int, int], object] = {}
+    next_push, next_ask, last_night = now(), now(), _night(settings)
+    # A carrier that keeps us waiting must not keep the printers waiting: it has threads of its own.
+    with ThreadPoolExecutor(8, thread_name_prefix="print") as pool, ThreadPoolExecutor(4, "carrier") as outside:
         pushing = None
         while not stop.wait(LOOK_EVERY_S):
             try:
                 for key in print_lease.printers_due(database):
                     if key not in busy or busy[key].done():  # type: ignore[attr-defined]
                         busy[key] = pool.submit(_print, database, key, stop)
+                if now() >= next_ask:
+                    next_ask = now() + ASK_EVERY
+                    for key in carriers.due(database):
+                        if key not in asked or asked[key].done():  # type: ignore[attr-defined]
+                            asked[key] = outside.submit(_ask, database, key, stop)
                 if now() >= next_push and (pushing is None or pushing.done()):
                     next_push = now() + PUSH_EVERY
                     pushing = pool.submit(_push, database)
@@ -62,6 +74,13 @@ def _print(database: Database, key: tuple[int, int], stop: threading.Event) -> N
         print_queue.serve_printer(database, *key, stopping=stop.is_set)
     except Exception:
         log.exception("printer %s", key)
+
+
+def _ask(database: Database, key: tuple[int, int], stop: threading.Event) -> None:
+    try:
+        carriers.serve(database, *key, who=print_queue.holder(), stopping=stop.is_set)
+    except Exception:
+        log.exception("carrier %s", key)
 
 
 def _push(database: Database) -> None:

@@ -42,14 +42,15 @@ class WaybillStock(InWarehouse, Base):
 
 
 class RequestState(enum.StrEnum):
-    """asked, sending, retry: the carrier will be (or is being) asked. answered: its number is here. refused: a person
-    must act. cancel: to be cancelled at the carrier; cancelled; kept: the carrier will not cancel it.
+    """asked, sending, retry: the carrier will be (or is being) asked. answered: its number is here; used: it is the
+    parcel's waybill. refused: a person must act. cancel: to be cancelled at the carrier; cancelled; kept: it will not.
     """
 
     ASKED = "asked"
     SENDING = "sending"
     RETRY = "retry"
     ANSWERED = "answered"
+    USED = "used"
     REFUSED = "refused"
     CANCEL = "cancel"
     CANCELLED = "cancelled"

@@ -8,8 +8,8 @@ from flask import Blueprint, request
 from sqlalchemy.orm import Session
 
 from wms.connectors import ConnectorError
-from wms.errors import N_, Refusal
-from wms.flows import carriers, warehouse
+from wms.errors import N_, NotFound, Refusal, term
+from wms.flows import carriers, pack, warehouse
 from wms.models import NumbersFrom, Role
 from wms.waybill_numbers import BY_NAME
 from wms.web.access import database, operator, requires
@@ -46,6 +46,46 @@ def uploaded() -> tuple[str, bytes]:
     if file is None or not file.filename:
         raise NoFile()
     return file.filename[:120], file.read()
+
+
+# Every room's fixed name stands before the carrier's number, which only digits match.
+
+
+def show_requests(session: Session, **_where: Any) -> Screen:
+    warehouse_id = operator().warehouse_id
+    pools = carriers.pools(session, warehouse_id)
+    return Screen(
+        "desk/number_requests.html",
+        {"asked": carriers.asked(session, warehouse_id), "carriers": [pool.carrier for pool in pools]},
+    )
+
+
+@bp.get("/desk/carriers/requests")
+@requires(Role.SUPERVISOR)
+def requests() -> str:
+    return page(show_requests)
+
+
+@bp.post("/desk/carriers/requests/<int:request_id>")
+@requires(Role.SUPERVISOR)
+@first_time(show_requests)
+def change_request(session: Session, request_id: int) -> Message | None:
+    warehouse_id, act = operator().warehouse_id, request.form.get("act", "")
+    if act == "again":
+        row = carriers.ask_again(session, warehouse_id, request_id)
+        return done(N_("The carrier is asked again for parcel %(key)s."), key=row.key)
+    if act == "settled":
+        row = carriers.settled(session, warehouse_id, request_id)
+        return done(N_("%(number)s is settled with the carrier."), number=row.number or row.key)
+    raise NotFound(what=term("This act"))
+
+
+@bp.post("/desk/carriers/parcels/<int:parcel_id>/carrier")
+@requires(Role.SUPERVISOR)
+@first_time(show_requests)
+def change_carrier(session: Session, parcel_id: int) -> Message | None:
+    carrier = pack.change_carrier(session, operator().warehouse_id, parcel_id, number("carrier"))
+    return done(N_("It goes with %(carrier)s now."), carrier=carrier.name)
 
 
 def show(session: Session, **_where: Any) -> Screen:

@@ -40,6 +40,7 @@ def _numbers(session: Session) -> dict[str, Any]:
         "to_decide": board.to_decide(session, who.warehouse_id),
         "counts_open": count.open_counts(session, who.warehouse_id),
         "printers": rows,
+        "stuck": carriers.stuck(session, who.warehouse_id),
         "pools": [(p.carrier.id, p.carrier.name, p.left) for p in carriers.low(session, who.warehouse_id)],
         "pushes": {state.value: number for state, number in pushes.outstanding(session, who.warehouse_id).items()},
         "oldest_minutes": int((at - oldest).total_seconds() // 60) if oldest else None,
