@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
-from wms import allocation, journal, labels, ledger, lookup, waybills
+from wms import allocation, carriage, journal, labels, ledger, lookup, waybills
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import (
@@ -412,6 +412,7 @@ def weigh(session: Session, parcel: Parcel, station: Station | None, entered: st
     if parcel.state is not P.VERIFIED:
         raise ChangedMeanwhile(what=parcel.code)
     parcel.weight_g, parcel.weighed_at, parcel.station_id = int(text), now(), station.id
+    _carriage(session, parcel, order)
     job: PrintJob | None = None
     try:
         job = _label(session, parcel, order, station)
@@ -423,6 +424,24 @@ def weigh(session: Session, parcel: Parcel, station: Station | None, entered: st
     else:
         advance_order(session, order, OrderState.PACKED)
     return job
+
+
+def _carriage(session: Session, parcel: Parcel, order: Order) -> None:
+    """The true weight decides where the price table chose the carrier; its cost stays with the parcel.
+
+    Only a carrier with labels of the same size comes in: the roll in the bench's printer is not changed for a cent.
+    """
+    assert parcel.weight_g is not None
+    shop = session.get_one(Shop, order.shop_id)
+    if order.carrier_suggested and carriage.chooses(shop) and waybills.live(session, parcel) is None:
+        now_with = session.get_one(Carrier, parcel.carrier_id)
+        same_paper = session.execute(select(Carrier.id).where(Carrier.label_size == now_with.label_size)).scalars()
+        choice = carriage.cheapest(session, order, shop, parcel.weight_g, parcel.carrier_id, set(same_paper))
+        if choice is not None and choice.carrier_id != parcel.carrier_id:
+            chosen = session.get_one(Carrier, choice.carrier_id)
+            journal.note(session, parcel, "carrier", now_with.name, f"{chosen.name} {parcel.weight_g} g")
+            parcel.carrier_id = chosen.id
+    parcel.cost_minor = carriage.cost_of(session, order, parcel.carrier_id, parcel.weight_g)
 
 
 def _label(session: Session, parcel: Parcel, order: Order, station: Station) -> PrintJob:
@@ -478,6 +497,9 @@ def change_carrier(session: Session, warehouse_id: int, parcel_id: int, carrier_
         journal.note(session, parcel, "carrier", session.get_one(Carrier, parcel.carrier_id).name, carrier.name)
         parcel.carrier_id = order.carrier_id = carrier.id
         waybills.ask(session, parcel)
+        if parcel.weight_g:
+            parcel.cost_minor = carriage.cost_of(session, order, carrier.id, parcel.weight_g)
+    order.carrier_suggested = False  # a person chose: the scale does not choose again
     if parcel.state is P.WEIGHED and carrier.numbers_from is not NumbersFrom.SERVICE:
         finish(session, warehouse_id, parcel_id)
     return carrier

@@ -8,8 +8,9 @@ from flask import Blueprint, request
 from sqlalchemy.orm import Session
 
 from wms.connectors import ConnectorError
+from wms.connectors.tables import read_table
 from wms.errors import N_, NotFound, Refusal, term
-from wms.flows import carriers, pack, warehouse
+from wms.flows import carriers, pack, prices, warehouse
 from wms.models import NumbersFrom, Role
 from wms.waybill_numbers import BY_NAME
 from wms.web.access import database, operator, requires
@@ -86,6 +87,85 @@ def change_request(session: Session, request_id: int) -> Message | None:
 def change_carrier(session: Session, parcel_id: int) -> Message | None:
     carrier = pack.change_carrier(session, operator().warehouse_id, parcel_id, number("carrier"))
     return done(N_("It goes with %(carrier)s now."), carrier=carrier.name)
+
+
+DAYS = (7, 30, 90)
+
+
+def _asked_number(name: str, most: int) -> int:
+    text = request.args.get(name, "").strip()
+    return min(int(text), most) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+def show_prices(session: Session, **_where: Any) -> Screen:
+    who = operator()
+    chosen = _asked_number("carrier", 10**9)
+    province, weight_g = request.args.get("province", "").strip()[:40], _asked_number("weight_g", prices.HEAVIEST_G)
+    rows = prices.table(session, who.warehouse_id, chosen, SHOWN + 1)
+    return Screen(
+        "desk/carrier_prices.html",
+        {
+            "rows": rows[:SHOWN],
+            "more": len(rows) > SHOWN,
+            "carriers": [pool.carrier for pool in carriers.pools(session, who.warehouse_id)],
+            "chosen": chosen,
+            "province": province,
+            "weight_g": weight_g,
+            "quotes": prices.quotes(session, who.warehouse_id, province, weight_g) if weight_g else [],
+            "shops": prices.shops(session, who.warehouse_id),
+            "found": None,
+            "only_looked": False,
+            "shown": SHOWN,
+        },
+    )
+
+
+@bp.get("/desk/carriers/prices")
+@requires(Role.SUPERVISOR)
+def price_page() -> str:
+    return page(show_prices)
+
+
+@bp.post("/desk/carriers/prices")
+@requires(Role.SUPERVISOR)
+def add_prices() -> str | tuple[str, int]:
+    """A price table: looked at only, or taken in; the page says of each refused line why."""
+    only_look = request.form.get("act") != "take"
+    try:
+        name, data = uploaded()
+        table = read_table(data, name)
+        found = alone(lambda session: (prices.look_at if only_look else prices.add)(session, table))
+    except (Refusal, ConnectorError) as error:
+        return page(show_prices, told(error)), 422
+    with database().reading() as session:
+        screen = show_prices(session)
+        return render(Screen(screen.template, {**screen.facts, "found": found, "only_looked": only_look}))
+
+
+@bp.post("/desk/carriers/prices/shops/<int:shop_id>")
+@requires(Role.SUPERVISOR)
+@first_time(show_prices)
+def set_shop(session: Session, shop_id: int) -> Message | None:
+    form = request.form
+    cheapest = form.get("cheapest") == "1"
+    shop = prices.set_shop(
+        session, operator().warehouse_id, shop_id, cheapest, form.get("only", ""), form.get("never", "")
+    )
+    if cheapest:
+        return done(N_("New orders of %(shop)s go with the cheapest carrier that is allowed."), shop=shop.name)
+    return done(N_("New orders of %(shop)s go with the shop's own carrier."), shop=shop.name)
+
+
+def show_report(session: Session, **_where: Any) -> Screen:
+    days = _asked_number("days", 365) or 30
+    spent = prices.spent(session, operator().warehouse_id, days)
+    return Screen("desk/carrier_report.html", {"days": days, "choices": DAYS, "spent": spent})
+
+
+@bp.get("/desk/carriers/report")
+@requires(Role.SUPERVISOR)
+def report() -> str:
+    return page(show_report)
 
 
 def show(session: Session, **_where: Any) -> Screen:
