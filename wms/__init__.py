@@ -113,12 +113,14 @@ def _doors(app: Flask) -> None:
         scanner_check,
         setup,
         ship,
+        tracking,
     )
 
     access.guard(app)
     floor = (health, offline, people, setup, scanner_check, camera, receive, putaway, pick, pack, ship, count, lookup)
-    for room in (*floor, desk, orders, import_orders, printing, carriers, pushes, operators):
+    for room in (*floor, desk, orders, import_orders, printing, carriers, tracking, pushes, operators):
         app.register_blueprint(room.bp)
+    app.extensions["csrf"].exempt(tracking.push)  # no browser sends it; it is signed instead
 
 
 def _headers(app: Flask) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import and_, case, func, or_, select, update
@@ -20,7 +21,9 @@ from wms.models import (
     NumbersFrom,
     Order,
     Parcel,
+    ParcelTrack,
     RequestState,
+    TrackState,
     Waybill,
     WaybillRange,
     WaybillRequest,
@@ -32,6 +35,7 @@ from wms.waybill_numbers import BY_NAME, cleaned, sound
 NUMBER_COLUMNS = ("运单号", "面单号", "快递单号", "单号", "number", "waybill", "waybill_no", "tracking_number")
 MOST_NUMBERS = 200_000
 SHOWN = 200
+LOOKED_BACK = timedelta(days=60)
 SIZES = ("100x150", "100x180", "100x113", "76x130")
 _CODE = re.compile(r"^[A-Z0-9][A-Z0-9._-]{0,23}$")
 _NUMBER = re.compile(r"^[0-9A-Z]{4,40}$")
@@ -168,7 +172,10 @@ def save(session: Session, carrier_id: int | None, about: About) -> Carrier:
         carrier.service = service
         if carrier_id is not None:
             _ask_again(session, carrier)
-    carrier.tracking = _merged(carrier.tracking, about.tracking)
+    tracking = _merged(carrier.tracking, about.tracking)
+    if carrier_id is not None and tracking.get("company") and tracking != carrier.tracking:
+        _look_at_all(session, carrier)
+    carrier.tracking = tracking
     session.flush()
     journal.note(session, carrier, "added" if carrier_id is None else "changed", before, _told(carrier))
     return carrier
@@ -228,6 +235,21 @@ def _ask_again(session: Session, carrier: Carrier) -> None:
         update(WaybillRequest)
         .where(WaybillRequest.carrier_id == carrier.id, WaybillRequest.state == RequestState.REFUSED)
         .values(state=RequestState.ASKED, next_at=now(), message="", reason="")
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _look_at_all(session: Session, carrier: Carrier) -> None:
+    """Tracking was just set up, or its key: what left lately is asked about now."""
+    at = now()
+    session.execute(
+        update(ParcelTrack)
+        .where(
+            ParcelTrack.carrier_id == carrier.id,
+            ParcelTrack.state.not_in([TrackState.SIGNED, TrackState.RETURNED]),
+            ParcelTrack.handed_over_at > at - LOOKED_BACK,
+        )
+        .values(next_at=at, attempts=0)
         .execution_options(synchronize_session=False)
     )
 

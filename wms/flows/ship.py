@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -25,6 +26,7 @@ from wms.models import (
     Parcel,
     ParcelLine,
     ParcelState,
+    ParcelTrack,
     Push,
     PushState,
     Waybill,
@@ -40,6 +42,10 @@ STEPS: dict[Any, set[Any]] = {
     ManifestState.OPEN: {ManifestState.CLOSED},
     ManifestState.CLOSED: set[ManifestState](),
 }
+
+
+FIRST_LOOK = timedelta(hours=1)
+"""The carrier's van is still on its way back: nothing is known of the parcel before."""
 
 
 class WrongCarrier(Refusal):
@@ -120,7 +126,8 @@ def scan(session: Session, manifest: Manifest, text: str) -> Parcel:
     if parcel.manifest_id is not None:
         on = session.get_one(Manifest, (warehouse_id, parcel.manifest_id))
         raise AlreadyOnManifest(parcel=parcel.code, manifest=on.code)
-    if parcel.state is not ParcelState.LABELLED or waybills.live(session, parcel) is None:
+    waybill = waybills.live(session, parcel)
+    if parcel.state is not ParcelState.LABELLED or waybill is None:
         raise NotLabelled(parcel=parcel.code)
     if parcel.carrier_id != manifest.carrier_id:
         raise WrongCarrier(
@@ -141,6 +148,17 @@ def scan(session: Session, manifest: Manifest, text: str) -> Parcel:
             state=PushState.PENDING,
             next_at=now(),
             created_at=now(),
+        )
+    )
+    carrier = session.get_one(Carrier, parcel.carrier_id)
+    session.add(
+        ParcelTrack(
+            warehouse_id=warehouse_id,
+            parcel_id=parcel.id,
+            carrier_id=carrier.id,
+            number=waybill.number,
+            handed_over_at=parcel.handed_over_at,
+            next_at=parcel.handed_over_at + FIRST_LOOK if carrier.tracking.get("company") else None,
         )
     )
     session.flush()

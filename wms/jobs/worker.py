@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from wms import print_lease
 from wms.clock import now
 from wms.db import Database, migrations_pending, open_database
-from wms.jobs import audit, carriers, print_queue, sync
+from wms.jobs import audit, carriers, print_queue, sync, tracking
 from wms.settings import Settings
 
 LOOK_EVERY_S = 0.05
@@ -21,6 +21,7 @@ ASK_EVERY = timedelta(seconds=0.2)
 """How often the carriers' questions are looked at: one that was asked when the parcel was opened is answered long
 before it is weighed."""
 
+TRACK_EVERY = timedelta(seconds=20)
 PUSH_EVERY = timedelta(seconds=10)
 NIGHT_HOUR = 3
 
@@ -44,10 +45,10 @@ def run(settings: Settings, stop: threading.Event) -> None:
 def _pace(database: Database, settings: Settings, stop: threading.Event) -> None:
     busy: dict[tuple[int, int], object] = {}
     asked: dict[tuple[int, int], object] = {}
-    next_push, next_ask, last_night = now(), now(), _night(settings)
+    next_push, next_ask, next_track, last_night = now(), now(), now(), _night(settings)
     # A carrier that keeps us waiting must not keep the printers waiting: it has threads of its own.
     with ThreadPoolExecutor(8, thread_name_prefix="print") as pool, ThreadPoolExecutor(4, "carrier") as outside:
-        pushing = None
+        pushing, looking = None, None
         while not stop.wait(LOOK_EVERY_S):
             try:
                 for key in print_lease.printers_due(database):
@@ -61,6 +62,9 @@ def _pace(database: Database, settings: Settings, stop: threading.Event) -> None
                 if now() >= next_push and (pushing is None or pushing.done()):
                     next_push = now() + PUSH_EVERY
                     pushing = pool.submit(_push, database)
+                if now() >= next_track and (looking is None or looking.done()):
+                    next_track = now() + TRACK_EVERY
+                    looking = outside.submit(_track, database, stop)
                 if _night(settings) != last_night:
                     last_night = _night(settings)
                     pool.submit(_at_night, database, settings)
@@ -81,6 +85,13 @@ def _ask(database: Database, key: tuple[int, int], stop: threading.Event) -> Non
         carriers.serve(database, *key, who=print_queue.holder(), stopping=stop.is_set)
     except Exception:
         log.exception("carrier %s", key)
+
+
+def _track(database: Database, stop: threading.Event) -> None:
+    try:
+        tracking.ask_due(database, stopping=stop.is_set)
+    except Exception:
+        log.exception("tracking")
 
 
 def _push(database: Database) -> None:

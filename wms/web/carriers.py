@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from wms.connectors import ConnectorError
 from wms.connectors.tables import read_table
 from wms.errors import N_, NotFound, Refusal, term
-from wms.flows import carriers, pack, prices, warehouse
-from wms.models import NumbersFrom, Role
+from wms.flows import carriers, pack, prices, tracking, warehouse
+from wms.models import ClaimKind, NumbersFrom, Role
 from wms.waybill_numbers import BY_NAME
 from wms.web.access import database, operator, requires
 from wms.web.each import alone
@@ -156,10 +156,57 @@ def set_shop(session: Session, shop_id: int) -> Message | None:
     return done(N_("New orders of %(shop)s go with the shop's own carrier."), shop=shop.name)
 
 
+def show_parcels(session: Session, **_where: Any) -> Screen:
+    """The parcels to ask a carrier about; with ``code`` one parcel's whole story."""
+    warehouse_id = operator().warehouse_id
+    code = (request.form.get("parcel") or request.args.get("code", "")).strip()[:80]
+    found: Any = None
+    words = ""
+    if code:
+        try:
+            found = tracking.story(session, warehouse_id, code)
+        except Refusal as refusal:
+            words = say_refusal(refusal)
+    return Screen(
+        "desk/tracking.html",
+        {
+            "alarms": tracking.alarms(session, warehouse_id),
+            "code": code,
+            "found": found,
+            "not_found": words,
+            "carriers": {pool.carrier.id: pool.carrier for pool in carriers.pools(session, warehouse_id)},
+            "kinds": list(ClaimKind),
+        },
+    )
+
+
+@bp.get("/desk/carriers/parcels")
+@requires(Role.SUPERVISOR)
+def parcels() -> str:
+    return page(show_parcels)
+
+
+@bp.post("/desk/carriers/parcels/claim")
+@requires(Role.SUPERVISOR)
+@first_time(show_parcels)
+def claim(session: Session) -> Message | None:
+    form = request.form
+    tracking.claim(session, form.get("parcel", ""), form.get("kind", ""), form.get("reason", ""))
+    return done(N_("It is written down and counts against the carrier."))
+
+
 def show_report(session: Session, **_where: Any) -> Screen:
     days = _asked_number("days", 365) or 30
-    spent = prices.spent(session, operator().warehouse_id, days)
-    return Screen("desk/carrier_report.html", {"days": days, "choices": DAYS, "spent": spent})
+    warehouse_id = operator().warehouse_id
+    return Screen(
+        "desk/carrier_report.html",
+        {
+            "days": days,
+            "choices": DAYS,
+            "spent": prices.spent(session, warehouse_id, days),
+            "rows": tracking.performance(session, warehouse_id, days),
+        },
+    )
 
 
 @bp.get("/desk/carriers/report")
