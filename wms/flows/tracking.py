@@ -308,10 +308,11 @@ def performance(session: Session, warehouse_id: int, days: int) -> list[Performa
             )
         ):
             parcels += 1
-            signed = state is T.SIGNED and signed_at is not None
-            if carrier.tracking.get("company") or signed:
-                due += signed or at - handed_over_at > promise
-                on_time += signed and signed_at - handed_over_at <= promise
+            if state is T.SIGNED and signed_at is not None:
+                due += 1
+                on_time += signed_at - handed_over_at <= promise
+            elif carrier.tracking.get("company"):
+                due += at - handed_over_at > promise
         if parcels:
             found.append(
                 Performance(

@@ -4,6 +4,8 @@ The defaults stay in the tables: the release before this one writes rows without
 does not say where it began; it begins where it stands, and no number is handed out twice all the same.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -16,7 +18,7 @@ SMALL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 OVER = sa.text("state NOT IN ('cancel', 'cancelled', 'kept')")
 
 
-def _added() -> dict[str, tuple[sa.Column, ...]]:
+def _added() -> dict[str, tuple[sa.Column[Any], ...]]:
     return {
         "carrier": (
             sa.Column("check_standard", sa.String(length=16), nullable=False, server_default=""),
