@@ -281,7 +281,7 @@ class Spent:
 def spent(session: Session, warehouse_id: int, days: int) -> list[Spent]:
     """A line for each carrier of the parcels handed over in the last days."""
     return [
-        Spent(row[0], int(row[1]), int(row[2]), int(row[3] or 0), int(row[1]) - int(row[4]))
+        Spent(row[0], int(row[1]), int(row[2] or 0), int(row[3] or 0), int(row[1]) - int(row[4]))
         for row in session.execute(
             select(
                 Carrier,
