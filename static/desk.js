@@ -1,10 +1,11 @@
-// The desk's tabs on a narrow screen: the one we are on is in sight.
+// The desk's tabs on a narrow screen, and those of a room in it: the one we are on is in sight.
 "use strict";
 (() => {
   function showHere() {
-    const tabs = document.querySelector(".tabs");
-    const here = tabs && tabs.querySelector("[aria-current]");
-    if (here) tabs.scrollLeft = here.offsetLeft - (tabs.clientWidth - here.offsetWidth) / 2;
+    for (const tabs of document.querySelectorAll(".tabs")) {
+      const here = tabs.querySelector("[aria-current]");
+      if (here) tabs.scrollLeft = here.offsetLeft - (tabs.clientWidth - here.offsetWidth) / 2;
+    }
   }
 
   showHere();

@@ -14,16 +14,17 @@ from datetime import timedelta
 from multiprocessing.connection import Connection
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
-from wms import print_lease
+from wms import print_lease, waybills
 from wms.connectors import Pushed, Shipment
 from wms.db import Actor, Database
 from wms.errors import Refusal
-from wms.flows import pack, pick, receive, release
+from wms.flows import pack, pick, receive, release, warehouse
 from wms.jobs import print_queue, sync
-from wms.models import Location, Station, Wave
+from wms.models import Carrier, Location, Parcel, Station, Wave
 
 HOW_LONG_S = 60
 
@@ -83,6 +84,25 @@ def book(database: Database, warehouse_id: int, operator_id: int, qty: int) -> A
         return receive.book(session, work, str(qty))
 
     return attempt(database, Actor(warehouse_id, operator_id), rule)
+
+
+def take_numbers(database: Database, warehouse_id: int, parcel_ids: list[int]) -> Any:
+    """A waybill number for each parcel, one transaction each; "dry" where none was left."""
+
+    def number(parcel_id: int) -> Callable[[Session], str]:
+        return lambda session: waybills.take(session, session.get_one(Parcel, (warehouse_id, parcel_id))).number
+
+    said = [attempt(database, Actor(warehouse_id), number(parcel_id)) for parcel_id in parcel_ids]
+    return ["dry" if str(one).startswith("NoNumbersLeft") else one for one in said]
+
+
+def add_range(database: Database, warehouse_id: int, prefix: str, first: int, last: int, digits: int) -> Any:
+    def rule(session: Session) -> str:
+        carrier = session.execute(select(Carrier).where(Carrier.code == "ZTO")).scalar_one()
+        warehouse.add_waybill_range(session, carrier, prefix, first, last, digits)
+        return "added"
+
+    return attempt(database, Actor(warehouse_id), rule)
 
 
 def undo_pick(database: Database, warehouse_id: int, operator_id: int, task_id: int) -> Any:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from printers.transport import memory
@@ -20,9 +20,10 @@ from tests.floor import Floor, Hand
 from wms import print_lease
 from wms.clock import now
 from wms.db import Actor, Database
-from wms.flows import printing, receive, release
+from wms.flows import carriers, printing, receive, release, warehouse
 from wms.jobs import audit, print_queue
 from wms.models import (
+    Carrier,
     Order,
     OrderState,
     Parcel,
@@ -39,6 +40,8 @@ from wms.models import (
     StockMove,
     ToteUse,
     Waybill,
+    WaybillRange,
+    WaybillStock,
     new_id,
 )
 from wms.settings import Settings
@@ -303,6 +306,60 @@ def test_a_parcel_is_pushed_once_when_two_runs_overlap(rows: Rows, racers: Threa
         assert session.execute(select(Push.state, Push.attempts)).all() == [(PushState.ACKNOWLEDGED, 1)] * 3
         assert set(session.execute(select(Order.state)).scalars()) == {OrderState.ACKNOWLEDGED}
     sound(rows)
+
+
+@pytest.mark.parametrize("pool", ["range", "single", "crossing"])
+def test_no_waybill_number_goes_to_two_parcels(rows: Rows, racers: Threads | Processes, pool: str) -> None:
+    """R33: benches take numbers of one pool at once, and it runs dry under them."""
+    each, held = 6, {"range": 20, "single": 20, "crossing": 14}[pool]
+    with rows.database.transaction(rows.actor()) as session:
+        carrier = session.execute(select(Carrier).where(Carrier.code == "ZTO")).scalar_one()
+        session.execute(delete(WaybillRange).where(WaybillRange.carrier_id == carrier.id))
+        if pool in ("range", "crossing"):
+            for first in (1, 11) if pool == "range" else (1,):
+                warehouse.add_waybill_range(session, carrier, "R", first, first + 9, 6)
+        if pool == "single":
+            numbers = [(n, f"S{n:06d}") for n in range(20)]
+            assert len(carriers.add_numbers(session, carrier, numbers).taken) == 20
+        if pool == "crossing":
+            # The same number as range and single, as no import allows it: it is passed over, not given twice.
+            for n in (*range(8, 11), *range(20, 24)):
+                session.add(
+                    WaybillStock(
+                        warehouse_id=rows.warehouse_id, carrier_id=carrier.id, number=f"R{n:06d}", added_at=now()
+                    )
+                )
+                session.flush()
+    rows.item("A1")
+    parcels = ways.loose_parcels(rows, rows.order("SO-1", ("A1", 1)), "ZTO", RACERS * each)
+    results = racers.race(
+        rows.database,
+        contenders.take_numbers,
+        [(rows.warehouse_id, parcels[n * each : (n + 1) * each]) for n in range(RACERS)],
+    )
+    assert all(isinstance(result, list) for result in results), results
+    given = [number for result in results for number in result]
+    numbers_given = [number for number in given if number != "dry"]
+    assert len(numbers_given) == len(set(numbers_given)) == held, sorted(given)
+    assert given.count("dry") == RACERS * each - held
+    with rows.database.reading() as session:
+        assert sorted(session.execute(select(Waybill.number)).scalars()) == sorted(numbers_given)
+
+
+def test_one_range_is_added_once_by_whoever_is_first(rows: Rows, racers: Threads | Processes) -> None:
+    """R33: four supervisors type the list that lies on the table; two of them cut the prefix elsewhere."""
+    results = racers.race(
+        rows.database,
+        contenders.add_range,
+        [
+            (rows.warehouse_id, "YT77", 0, 99, 4),
+            (rows.warehouse_id, "YT7", 70_000, 70_099, 5),
+            (rows.warehouse_id, "YT77", 50, 149, 4),
+            (rows.warehouse_id, "YT77", 0, 99, 4),
+        ],
+    )
+    assert results.count("added") == 1, results
+    assert all(str(r).startswith("RangeOverlaps") for r in results if r != "added"), results
 
 
 def twin(hand: Hand) -> Hand:

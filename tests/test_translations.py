@@ -192,8 +192,8 @@ ALLOWED = {
     "DataWedge",
     "Ctrl",
 }
-NAMES = re.compile("Warehouse local CA|Online Retail|TSPL|SSCC|TOML")
-"""What the phone's own menu shows, and the title of a collection of orders."""
+NAMES = re.compile("Warehouse local CA|Online Retail|TSPL|FedEx Ground|FedEx|SSCC|TOML")
+"""What the phone's own menu shows, the title of a collection of orders, and standards that have no other name."""
 # A parcel's code is twelve letters and digits; one in twenty has no digit.
 CODE = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{12,13}\b|[A-Za-z0-9_.…*?/:+-]*[0-9_.…*?/:+-][A-Za-z0-9_.…*?/:+-]*")
 """A code, an address or a size: letters with digits or signs in them, and no sentence."""

@@ -96,3 +96,34 @@ def test_container_codes_count_up_and_end_with_their_range() -> None:
     for prefix, serial, extension in (("69", 1, 0), ("A69012345", 1, 0), ("0614141", -1, 0), ("0614141", 1, 10)):
         with pytest.raises(ValueError, match="company prefix"):
             numbers.sscc(prefix, serial, extension)
+
+
+@pytest.mark.parametrize(
+    ("standard", "prefix", "digits", "suffix", "number"),
+    [
+        ("S10", "RB", "12345678", "GB", "RB123456785GB"),
+        ("UPS", "1Z5R893903", "5756712", "", "1Z5R89390357567127"),
+        ("FedEx", "98657", "878885", "", "986578788855"),
+        ("FedEx Ground", "0414417602", "2896", "", "041441760228964"),
+        ("SSCC", "00012345", "000000002", "", "000123450000000027"),
+        ("", "YT7", "0001", "", "YT70001"),
+    ],
+)
+def test_a_range_appends_the_published_check_digit(
+    standard: str, prefix: str, digits: str, suffix: str, number: str
+) -> None:
+    assert numbers.numbered(standard, prefix, digits, suffix) == number
+
+
+@pytest.mark.parametrize(
+    ("standard", "prefix", "digits", "suffix"),
+    [
+        ("S10", "RB", "1234567", "CN"),
+        ("S10", "RB", "12345678", ""),
+        ("UPS", "1X5R893903", "5756712", ""),
+        ("SSCC", "", "1", ""),
+    ],
+)
+def test_what_makes_no_number_of_the_standard_is_refused(standard: str, prefix: str, digits: str, suffix: str) -> None:
+    with pytest.raises(ValueError, match="of"):
+        numbers.numbered(standard, prefix, digits, suffix)

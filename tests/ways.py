@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from tests.factories import Rows
+from wms.clock import now
 from wms.db import Actor
 from wms.flows import pack, pick, ship
 from wms.ledger import Spot
@@ -19,9 +20,11 @@ from wms.models import (
     Item,
     Location,
     Parcel,
+    ParcelState,
     PickStep,
     Station,
     StockMove,
+    new_id,
 )
 
 
@@ -100,6 +103,28 @@ def shipped(rows: Rows, number: str, *lines: tuple[str, int], tote: str = "001")
     parcel_id = labelled(rows, tote)
     handed_over(rows, parcel_id)
     return order_id, parcel_id
+
+
+def loose_parcels(rows: Rows, order_id: int, carrier: str, count: int) -> list[int]:
+    """Parcels that wait for nothing but a number."""
+    made = []
+    with rows.database.transaction(rows.actor()) as session:
+        place = rows.place(session, "OUT-01")
+        for n in range(count):
+            parcel = Parcel(
+                warehouse_id=rows.warehouse_id,
+                id=new_id(),
+                code=f"LOOSE{n}",
+                order_id=order_id,
+                carrier_id=rows.carrier(carrier).id,
+                state=ParcelState.LABELLED,
+                operator_id=rows.operator_id("packer"),
+                location_id=place.id,
+                opened_at=now(),
+            )
+            session.add(parcel)
+            made.append(parcel.id)
+    return made
 
 
 def held(rows: Rows, sku: str, code: str, lot: str = "") -> tuple[int, int]:

@@ -96,6 +96,7 @@ def _doors(app: Flask, csrf: CSRFProtect) -> None:
         access,
         agents,
         camera,
+        carriers,
         components,
         count,
         desk,
@@ -120,6 +121,7 @@ def _doors(app: Flask, csrf: CSRFProtect) -> None:
         scanner_check,
         setup,
         ship,
+        tracking,
     )
 
     access.guard(app)
@@ -127,9 +129,11 @@ def _doors(app: Flask, csrf: CSRFProtect) -> None:
     for signed in (hooks, qimen, agents):
         csrf.exempt(signed.bp)  # they have no session to be forged
         app.register_blueprint(signed.bp)
-    desks = (desk, orders, import_orders, printing, printers, label_templates, pushes, erp, operators)
-    for room in (*floor, components, *desks):
+    desks = (desk, orders, import_orders, printing, printers, label_templates)
+    outside = (carriers, tracking, pushes, erp, operators)
+    for room in (*floor, components, *desks, *outside):
         app.register_blueprint(room.bp)
+    app.extensions["csrf"].exempt(tracking.push)  # no browser sends it; it is signed instead
 
 
 def _headers(app: Flask) -> None:

@@ -290,8 +290,8 @@ def _waybill_paper(
     return layouts.Waybill(
         number=waybill.number,
         carrier_name=said(carrier.name),
-        sort_code=said(str(to.get("sort_code") or "")),
-        hub=said(str(to.get("hub") or "")),
+        sort_code=said(waybill.sort_code or str(to.get("sort_code") or "")),
+        hub=said(waybill.hub or str(to.get("hub") or "")),
         recipient=layouts.Party(
             said(masking.mask_name(str(to.get("name") or ""))),
             masking.mask_phone(str(to.get("phone") or "")),

@@ -80,11 +80,49 @@ STANDARDS = (
 BY_NAME = {standard.name: standard for standard in STANDARDS}
 
 
+_BODIES = {
+    "S10": re.compile(r"[A-Z]{2}[0-9]{8}"),
+    "UPS": re.compile(r"1Z[0-9A-Z]{15}"),
+    "FedEx": re.compile(r"[0-9]{11}"),
+    "FedEx Ground": re.compile(r"[0-9]{14}"),
+    "SSCC": re.compile(r"[0-9]{17}"),
+}
+"""What a standard has before its check digit."""
+
+
+def numbered(standard: str, prefix: str, digits: str, suffix: str = "") -> str:
+    """A number of a range: prefix, digits, the check digit where ``standard`` names one, suffix (S10: the country).
+
+    Raises ValueError when these do not make a number of the standard.
+    """
+    body = prefix + digits
+    if not standard:
+        return body + suffix
+    if not _BODIES[standard].fullmatch(body):
+        raise ValueError(f"{body} is not what a number of {standard} begins with")
+    if standard == "S10":
+        proof = s10_check_digit(body[2:])
+    elif standard == "UPS":
+        proof = ups_check_digit(body[2:])
+    elif standard == "FedEx":
+        proof = fedex_check_digit(body)
+    else:
+        proof = gs1_check_digit(body)
+    number = body + proof + suffix
+    if not sound(number, standard):
+        raise ValueError(f"{number} is no number of {standard}")
+    return number
+
+
+def cleaned(number: str) -> str:
+    """As it stands in the book: capitals, without blanks and dashes that only help the eye."""
+    return re.sub(r"[\s-]", "", number).upper()
+
+
 def sound(number: str, standard: str) -> bool:
     """True when the number has the form of this standard and its check digit proves it.
 
     Ask only for the standard that the carrier is known to use: twelve digits may be anybody's.
     """
-    cleaned = re.sub(r"[\s-]", "", number).upper()
-    kind = BY_NAME[standard]
-    return bool(kind.pattern.fullmatch(cleaned)) and kind.right(cleaned)
+    plain, kind = cleaned(number), BY_NAME[standard]
+    return bool(kind.pattern.fullmatch(plain)) and kind.right(plain)

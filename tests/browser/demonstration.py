@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.browser.server import Product
 from tests.factories import PIN
 from tests.floor import Hand
 from wms import create_app, demo
+from wms.clock import now
 from wms.db import Actor
 from wms.flows import count, pack, people, pick, putaway
 from wms.models import (
@@ -25,11 +27,17 @@ from wms.models import (
     Order,
     OrderLine,
     OrderState,
+    Parcel,
+    ParcelState,
+    ParcelTrack,
     PickTask,
     Receipt,
+    RequestState,
     Shop,
     ToteUse,
     Waybill,
+    WaybillRequest,
+    new_id,
 )
 
 WAREHOUSE = 1
@@ -189,6 +197,53 @@ class Demonstration(Product):
         hand.scan(self.waybill())
         assert hand.feeling == "done", hand.text()
         return hand
+
+    def sets_up_carriers(self) -> None:
+        """A pool that runs dry, a parcel of the packer's whose carrier said no, one that waits, one that is late."""
+        at = now()
+        with self.database.transaction(Actor(WAREHOUSE)) as session:
+            session.execute(update(Carrier).where(Carrier.code == "ZTO").values(warn_below=10_000_000))
+            session.execute(update(Carrier).where(Carrier.code == "JD").values(tracking={"company": "jd"}))
+            session.execute(update(ParcelTrack).values(handed_over_at=at - timedelta(days=2)))
+            model = session.execute(select(Parcel).order_by(Parcel.id)).scalars().first()
+            assert model is not None
+            for n, (state, words) in enumerate(
+                [
+                    (RequestState.REFUSED, "The carrier says no: %(carrier_says)s"),
+                    (RequestState.RETRY, "%(host)s did not answer in time. It is tried again."),
+                ]
+            ):
+                parcel = Parcel(
+                    warehouse_id=WAREHOUSE,
+                    id=new_id(),
+                    code=f"WAITS{n}",
+                    order_id=self.order_ids(OrderState.READY)[n],
+                    carrier_id=model.carrier_id,
+                    state=ParcelState.WEIGHED,
+                    operator_id=self.operator_id("packer"),
+                    station_id=model.station_id,
+                    location_id=model.location_id,
+                    weight_g=640,
+                    opened_at=at,
+                    weighed_at=at,
+                )
+                session.add(parcel)
+                session.flush()
+                session.add(
+                    WaybillRequest(
+                        warehouse_id=WAREHOUSE,
+                        parcel_id=parcel.id,
+                        carrier_id=parcel.carrier_id,
+                        turn=1,
+                        key=f"1-WAITS{n}",
+                        state=state,
+                        attempts=3,
+                        asked_at=at,
+                        next_at=at + timedelta(days=1),
+                        message=words,
+                        facts={"carrier_says": "收件地址超出派送范围", "host": "numbers.example.com"},
+                    )
+                )
 
     def counts(self, name: str, place: str, pieces: int) -> None:
         """A whole blind count of one item's place."""

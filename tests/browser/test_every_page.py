@@ -13,7 +13,7 @@ from sqlalchemy import select
 from tests.browser.chromium import PATIENCE_MS, Browsers, Watch, browsers, expect
 from tests.browser.demonstration import Demonstration, odd_orders
 from tests.factories import PIN
-from wms.models import Item, Order, OrderState, Parcel, Printer, Station
+from wms.models import Carrier, Item, Order, OrderState, Parcel, Printer, Station
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -372,6 +372,49 @@ def own_template(house: Demonstration) -> str:
     hand.act(f"{path}/save", name="Ours", text=text.replace("height = 10", "height = 10\nwidth = 20"), version="1")
     assert hand.status == 200, hand.text()
     return path
+
+
+def test_carriers_and_their_numbers(inspector: Inspector) -> None:
+    house, boss, chief = inspector.house, inspector.house.hand("supervisor"), inspector.house.hand("admin")
+    jd, zto = (house.one(select(Carrier.id).where(Carrier.code == code)) for code in ("JD", "ZTO"))
+    house.sets_up_carriers()
+    inspector.looks_at("supervisor", "/desk", "desk/today")
+    inspector.looks_at("supervisor", "/desk/carriers", "desk/carriers")
+    for who in ("supervisor", "admin"):
+        inspector.looks_at(who, f"/desk/carriers/{jd}", "desk/carrier")
+    inspector.looks_at("admin", "/desk/carriers/new", "desk/carrier")
+    chief.act(f"/desk/carriers/{zto}/range", prefix="DEMOZTO", first="000000001", last="000000009")
+    assert "already in a range" in chief.text() or "号段" in chief.text()
+    page = inspector.page("supervisor")
+    for language in ("zh", "en"):
+        house.speaks(language)
+        page.goto(f"{house.address}/desk/carriers/{jd}")
+        numbers = "\n".join(["JDX000000000001", "JDX000000000001", "短", "DEMOJD000000003"]).encode()
+        page.locator("form[action$='/numbers'] input[type=file]").set_input_files(
+            {"name": "numbers.txt", "mimeType": "text/plain", "buffer": numbers}
+        )
+        page.locator("form[action$='/numbers'] button[value=look]").click()
+        expect(page.locator("#q-refused")).to_be_visible()
+        inspector.looks_here(page, "desk/carrier", language, "a list of numbers")
+        page.goto(f"{house.address}/desk/carriers/prices")
+        table = (
+            "快递公司,省份,首重(kg),首重价格,续重(kg),续重价格\n"
+            "京东快递,江浙沪,1,6.5,1,1.2\n中通快递,演示省,1,5,1,2\nXX,海南,1,2,3,4\n"
+        )
+        page.locator("form[enctype] input[type=file]").set_input_files(
+            {"name": "prices.csv", "mimeType": "text/csv", "buffer": table.encode("gb18030")}
+        )
+        page.locator("form[enctype] button[value=take]").click()
+        expect(page.locator("#q-refused")).to_be_visible()
+        inspector.looks_here(page, "desk/carrier_prices", language, "a price table")
+    inspector.looks_at("supervisor", "/desk/carriers/prices?province=演示省&weight_g=2300", "desk/carrier_prices")
+    inspector.looks_at("supervisor", "/desk/carriers/requests", "desk/number_requests")
+    inspector.looks_at("packer", "/pack", "pack/scan_tote")
+    inspector.looks_at("supervisor", f"/desk/carriers/parcels?code={house.waybill()}", "desk/tracking")
+    boss.act("/desk/carriers/parcels/claim", parcel=house.waybill(), kind="damage", reason="外箱压破")
+    assert boss.status == 200, boss.text()
+    inspector.looks_at("supervisor", "/desk/carriers/report", "desk/carrier_report")
+    all_right(inspector)
 
 
 def test_whatever_is_looked_up(inspector: Inspector) -> None:

@@ -277,7 +277,43 @@ def _clean(cell: str) -> str:
 _CELL_REF = re.compile(rb'\sr="([A-Z]{0,4})(\d{1,9})"')
 
 
+def read_column(data: bytes, filename: str, names: Sequence[str]) -> list[tuple[int, str]]:
+    """The filled cells of one column with their row numbers, for lists that need no header; FileError for no table.
+
+    The column is the one under a header among ``names``; without such a header it is the first one, whole.
+    """
+    if not data.strip(b"\x00\t\r\n \xef\xbb\xbf\xff\xfe"):
+        raise FileError("empty", N_("The file %(file)s is empty."), file=filename)
+    if data[:4] == b"PK\x03\x04" or data[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
+        rows = _filled_sheets(data, filename)[0]
+    else:
+        _refuse_what_is_no_table(data, filename)
+        text, _used, _lost = decode(data, filename)
+        head = text[:20_000]
+        delimiter = max(",\t;|", key=head.count)
+        rows = [Row(record.number, record.cells) for record in _records(text, delimiter)]
+    wanted = {_plain(name) for name in names}
+    for at, row in enumerate(rows[:HEADER_WITHIN_ROWS]):
+        for column, cell in enumerate(row.cells):
+            if _plain(cell) in wanted:
+                return [
+                    (r.number, r.cells[column]) for r in rows[at + 1 :] if len(r.cells) > column and r.cells[column]
+                ]
+    return [(row.number, row.cells[0]) for row in rows if row.cells and row.cells[0]]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_()（）/]+", "", name).lower()
+
+
 def _read_workbook(data: bytes, filename: str) -> Table:
+    filled = _filled_sheets(data, filename)
+    best = max(filled, key=lambda rows: max(fit(row.cells)[1] for row in rows[:HEADER_WITHIN_ROWS]))
+    return _table(best, "xlsx" if data[:2] == b"PK" else "xls", "", filename, [])
+
+
+def _filled_sheets(data: bytes, filename: str) -> list[list[Row]]:
+    """The rows of each sheet that holds anything; FileError for what is no workbook."""
     if data[:2] == b"PK":
         _check_workbook(data, filename)
     elif b"E\x00n\x00c\x00r\x00y\x00p\x00t\x00e\x00d\x00P\x00a\x00c\x00k\x00a\x00g\x00e" in data:
@@ -300,8 +336,7 @@ def _read_workbook(data: bytes, filename: str) -> Table:
     filled = [rows for rows in sheets if any(any(row.cells) for row in rows)]
     if not filled:
         raise FileError("empty", N_("The file %(file)s is empty."), file=filename)
-    best = max(filled, key=lambda rows: max(fit(row.cells)[1] for row in rows[:HEADER_WITHIN_ROWS]))
-    return _table(best, "xlsx" if data[:2] == b"PK" else "xls", "", filename, [])
+    return filled
 
 
 def _check_workbook(data: bytes, filename: str) -> None:

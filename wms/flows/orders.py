@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from wms import journal, waybills
+from wms import carriage, journal, waybills
 from wms.errors import N_, NotFound, Refusal, term
 from wms.models import (
     Carrier,
@@ -63,6 +63,8 @@ def change_carrier(session: Session, warehouse_id: int, order_id: int, carrier_i
         before = session.get(Carrier, order.carrier_id) if order.carrier_id else None
         journal.note(session, order, "carrier", before.name if before else "", carrier.name)
         order.carrier_id = carrier.id
+        order.expected_cost_minor = carriage.cost_of(session, order, carrier.id, carriage.weight_of(session, order))
+    order.carrier_suggested = False
     return carrier
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
-from wms import allocation, gate_checks, journal, labels, ledger, lookup, waybills
+from wms import allocation, carriage, components, gate_checks, journal, labels, ledger, lookup, waybills
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import (
@@ -25,12 +25,15 @@ from wms.errors import (
 )
 from wms.journal import advance
 from wms.models import (
+    OVER,
     Allocation,
+    Carrier,
     Device,
     Item,
     Location,
     LocationKind,
     MoveReason,
+    NumbersFrom,
     Order,
     OrderLine,
     OrderState,
@@ -44,6 +47,7 @@ from wms.models import (
     StockMove,
     ToteUse,
     Warehouse,
+    WaybillRequest,
     new_id,
 )
 from wms.order_states import WORDS, goods, locked
@@ -52,7 +56,8 @@ from wms.order_states import advance as advance_order
 P = ParcelState
 STEPS = {
     P.OPEN: {P.VERIFIED, P.VOID},
-    P.VERIFIED: {P.OPEN, P.LABELLED, P.VOID},
+    P.VERIFIED: {P.OPEN, P.WEIGHED, P.LABELLED, P.VOID},
+    P.WEIGHED: {P.LABELLED, P.VOID},
     P.LABELLED: {P.HANDED_OVER, P.VOID},
     P.HANDED_OVER: {P.ACKNOWLEDGED},
     P.ACKNOWLEDGED: set[ParcelState](),
@@ -129,7 +134,7 @@ class NotLabelled(Refusal):
 class Labelled:
     """What a weighed parcel sent to the printers; ``no_list`` is why its packing list does not come out."""
 
-    job: PrintJob
+    job: PrintJob | None
     packing_list: PrintJob | None = None
     no_list: Refusal | None = None
 
@@ -171,10 +176,35 @@ def open_parcel(session: Session, warehouse_id: int, operator_id: int) -> Parcel
 def last_parcel(session: Session, warehouse_id: int, operator_id: int) -> Parcel | None:
     return session.execute(
         select(Parcel)
-        .where(Parcel.warehouse_id == warehouse_id, Parcel.operator_id == operator_id, Parcel.state == P.LABELLED)
-        .order_by(Parcel.labelled_at.desc())
+        .where(
+            Parcel.warehouse_id == warehouse_id,
+            Parcel.operator_id == operator_id,
+            Parcel.state.in_([P.LABELLED, P.WEIGHED]),
+        )
+        .order_by(func.coalesce(Parcel.weighed_at, Parcel.labelled_at).desc())
         .limit(1)
     ).scalar_one_or_none()
+
+
+def asking(session: Session, warehouse_id: int, operator_id: int) -> list[tuple[Parcel, Order, WaybillRequest | None]]:
+    """The packer's weighed parcels whose number has not come yet, the oldest first."""
+    return [
+        (row[0], row[1], row[2])
+        for row in session.execute(
+            select(Parcel, Order, WaybillRequest)
+            .join(Order, and_(Order.warehouse_id == Parcel.warehouse_id, Order.id == Parcel.order_id))
+            .outerjoin(
+                WaybillRequest,
+                and_(
+                    WaybillRequest.warehouse_id == Parcel.warehouse_id,
+                    WaybillRequest.parcel_id == Parcel.id,
+                    WaybillRequest.state.not_in(OVER),
+                ),
+            )
+            .where(Parcel.warehouse_id == warehouse_id, Parcel.operator_id == operator_id, Parcel.state == P.WEIGHED)
+            .order_by(Parcel.weighed_at, Parcel.id)
+        )
+    ]
 
 
 def scan(
@@ -274,6 +304,7 @@ def _new_parcel(session: Session, order: Order, operator_id: int, station_id: in
     session.add(parcel)
     session.flush()
     journal.note(session, parcel, "opened", "", order.shop_order_no)
+    waybills.ask(session, parcel)  # the carrier answers while the pieces are verified
     return parcel
 
 
@@ -390,8 +421,10 @@ def parcel_full(session: Session, parcel: Parcel) -> None:
 def weigh(session: Session, parcel: Parcel, station: Station | None, entered: str) -> Labelled:
     """Take the weight in grams, the waybill number and queue the label, all in this transaction.
 
-    The order's newest state is read first (R28). Pieces left in totes make the next parcel of the order. The packing
-    list is queued with it where the warehouse wants one: without a printer for it the parcel goes on all the same.
+    No job while the carrier's service has not given its number yet (R32): the bench is free, and the label follows by
+    itself (``finish``). The order's newest state is read first (R28). Pieces left in totes make the next parcel of the
+    order. The packing list is queued with the label where the warehouse wants one: without a printer for it the parcel
+    goes on all the same.
     """
     if station is None:
         raise NoStation()
@@ -399,11 +432,20 @@ def weigh(session: Session, parcel: Parcel, station: Station | None, entered: st
     order = _not_cancelled(session, parcel)
     if parcel.state is not P.VERIFIED:
         raise ChangedMeanwhile(what=parcel.code)
-    parcel.weight_g = weight
-    waybill = waybills.take(session, parcel)
-    job = labels.queue_waybill(session, parcel, order, waybill, station)
-    _is_labelled(session, parcel, order, station.id)
-    if not session.get_one(Warehouse, parcel.warehouse_id).packing_lists:
+    parcel.weight_g, parcel.weighed_at, parcel.station_id = weight, now(), station.id
+    _carriage(session, parcel, order)
+    job: PrintJob | None = None
+    try:
+        job = _label(session, parcel, order, station)
+    except waybills.NumberNotHere:
+        advance(session, parcel, P.WEIGHED, STEPS)
+    _go_on(session, parcel, order, station.id)
+    return _with_list(session, parcel, order, station, job)
+
+
+def _with_list(session: Session, parcel: Parcel, order: Order, station: Station, job: PrintJob | None) -> Labelled:
+    """The packing list beside the label, where the warehouse wants one."""
+    if job is None or not session.get_one(Warehouse, parcel.warehouse_id).packing_lists:
         return Labelled(job)
     try:
         printer = labels.printer_at(session, station, "packing_list")
@@ -411,6 +453,91 @@ def weigh(session: Session, parcel: Parcel, station: Station | None, entered: st
         return Labelled(job, labels.queue_packing_list(session, parcel, order, printer, once))
     except Refusal as refusal:
         return Labelled(job, None, refusal)
+
+
+def _carriage(session: Session, parcel: Parcel, order: Order) -> None:
+    """The true weight decides where the price table chose the carrier; its cost stays with the parcel.
+
+    Only a carrier with labels of the same size comes in: the roll in the bench's printer is not changed for a cent.
+    """
+    assert parcel.weight_g is not None
+    shop = session.get_one(Shop, order.shop_id)
+    if order.carrier_suggested and carriage.chooses(shop) and waybills.live(session, parcel) is None:
+        now_with = session.get_one(Carrier, parcel.carrier_id)
+        same_paper = session.execute(select(Carrier.id).where(Carrier.label_size == now_with.label_size)).scalars()
+        choice = carriage.cheapest(session, order, shop, parcel.weight_g, parcel.carrier_id, set(same_paper))
+        if choice is not None and choice.carrier_id != parcel.carrier_id:
+            chosen = session.get_one(Carrier, choice.carrier_id)
+            journal.note(session, parcel, "carrier", now_with.name, f"{chosen.name} {parcel.weight_g} g")
+            parcel.carrier_id = chosen.id
+    parcel.cost_minor = carriage.cost_of(session, order, parcel.carrier_id, parcel.weight_g)
+
+
+def _label(session: Session, parcel: Parcel, order: Order, station: Station) -> PrintJob:
+    """The carrier's own label where its service sent one, else ours. Raises NumberNotHere, refusals of labels."""
+    waybill = waybills.take(session, parcel)
+    request = waybills.request_of(session, parcel)
+    if request is not None and request.document and request.provider not in components.PROVIDERS:
+        title = f"{waybill.number} {order.shop_order_no}"
+        printer = labels.printer_at(session, station, "waybill")
+        once = f"waybill:{waybill.id}"
+        job = labels.queue_raw(session, parcel, request.document, printer, title, once, station.id)
+    else:
+        if request is not None and request.document:
+            waybills.attach_document(session, parcel, request.provider, request.document)
+        job = labels.queue_waybill(session, parcel, order, waybill, station)
+    _is_labelled(session, parcel)
+    return job
+
+
+def finish(session: Session, warehouse_id: int, parcel_id: int) -> PrintJob | None:
+    """The number has come: queue the label of a weighed parcel at its bench. None when it waits no more.
+
+    Raises what a label raises (no printer, other paper); the number is then still there, and this is tried again.
+    """
+    seen = session.get_one(Parcel, (warehouse_id, parcel_id))
+    order = locked(session, warehouse_id, seen.order_id)
+    parcel = _held(session, warehouse_id, parcel_id)
+    if parcel.state is not P.WEIGHED or order.cancel_asked or order.state is OrderState.CANCELLED:
+        return None
+    gate_checks.require(session, order)
+    station = session.get(Station, (warehouse_id, parcel.station_id)) if parcel.station_id else None
+    if station is None:
+        raise NoStation()
+    job = _label(session, parcel, order, station)
+    _with_list(session, parcel, order, station, job)
+    return job
+
+
+def _held(session: Session, warehouse_id: int, parcel_id: int) -> Parcel:
+    return session.execute(
+        select(Parcel)
+        .where(Parcel.warehouse_id == warehouse_id, Parcel.id == parcel_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).scalar_one()
+
+
+def change_carrier(session: Session, warehouse_id: int, parcel_id: int, carrier_id: int) -> Carrier:
+    """A supervisor sends a parcel that has no label yet with another carrier; the one asked before is told."""
+    seen = session.get(Parcel, (warehouse_id, parcel_id))
+    carrier = session.get(Carrier, carrier_id)
+    if seen is None or carrier is None:
+        raise NotFound(what=term("The carrier") if seen else term("The parcel"))
+    order = locked(session, warehouse_id, seen.order_id)
+    parcel = _held(session, warehouse_id, parcel_id)
+    if parcel.state not in (P.OPEN, P.VERIFIED, P.WEIGHED):
+        raise ChangedMeanwhile(what=parcel.code)
+    if parcel.carrier_id != carrier.id:
+        journal.note(session, parcel, "carrier", session.get_one(Carrier, parcel.carrier_id).name, carrier.name)
+        parcel.carrier_id = order.carrier_id = carrier.id
+        waybills.ask(session, parcel)
+        if parcel.weight_g:
+            parcel.cost_minor = carriage.cost_of(session, order, carrier.id, parcel.weight_g)
+    order.carrier_suggested = False  # a person chose: the scale does not choose again
+    if parcel.state is P.WEIGHED and carrier.numbers_from is not NumbersFrom.SERVICE:
+        finish(session, warehouse_id, parcel_id)
+    return carrier
 
 
 def label_from_elsewhere(
@@ -427,11 +554,13 @@ def label_from_elsewhere(
     if parcel.state is not P.VERIFIED:
         has = waybills.live(session, parcel)
         raise waybills.HasNumber(parcel=parcel.code, number=has.number) if has else ChangedMeanwhile(what=parcel.code)
-    parcel.weight_g = weight
+    parcel.weight_g, parcel.weighed_at = weight, now()
+    parcel.cost_minor = carriage.cost_of(session, order, parcel.carrier_id, weight)
     waybill = waybills.enter(session, parcel, number)
     title = f"{waybill.number} {order.shop_order_no}"
     job = labels.queue_raw(session, parcel, label, printer, title, f"waybill:{waybill.id}", parcel.station_id)
-    _is_labelled(session, parcel, order, parcel.station_id)
+    _is_labelled(session, parcel)
+    _go_on(session, parcel, order, parcel.station_id)
     return job
 
 
@@ -450,9 +579,13 @@ def _not_cancelled(session: Session, parcel: Parcel) -> Order:
     return order
 
 
-def _is_labelled(session: Session, parcel: Parcel, order: Order, station_id: int | None) -> None:
+def _is_labelled(session: Session, parcel: Parcel) -> None:
     parcel.labelled_at = now()
     advance(session, parcel, P.LABELLED, STEPS)
+
+
+def _go_on(session: Session, parcel: Parcel, order: Order, station_id: int | None) -> None:
+    """The rest of the order makes its next parcel, or the order is packed."""
     session.flush()
     if allocation.of_order(session, parcel.warehouse_id, parcel.order_id, LocationKind.TOTE):
         _new_parcel(session, order, parcel.operator_id, station_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -25,6 +26,7 @@ from wms.models import (
     Parcel,
     ParcelLine,
     ParcelState,
+    ParcelTrack,
     Printer,
     PrintJob,
     Push,
@@ -42,6 +44,10 @@ STEPS: dict[Any, set[Any]] = {
     ManifestState.OPEN: {ManifestState.CLOSED},
     ManifestState.CLOSED: set[ManifestState](),
 }
+
+
+FIRST_LOOK = timedelta(hours=1)
+"""The carrier's van is still on its way back: nothing is known of the parcel before."""
 
 
 class WrongCarrier(Refusal):
@@ -132,7 +138,8 @@ def scan(session: Session, manifest: Manifest, text: str) -> Parcel:
     if parcel.manifest_id is not None:
         on = session.get_one(Manifest, (warehouse_id, parcel.manifest_id))
         raise AlreadyOnManifest(parcel=parcel.code, manifest=on.code)
-    if parcel.state is not ParcelState.LABELLED or waybills.live(session, parcel) is None:
+    waybill = waybills.live(session, parcel)
+    if parcel.state is not ParcelState.LABELLED or waybill is None:
         raise NotLabelled(parcel=parcel.code)
     if parcel.carrier_id != manifest.carrier_id:
         raise WrongCarrier(
@@ -155,6 +162,17 @@ def scan(session: Session, manifest: Manifest, text: str) -> Parcel:
             created_at=now(),
         )
     )
+    carrier = session.get_one(Carrier, parcel.carrier_id)
+    session.add(
+        ParcelTrack(
+            warehouse_id=warehouse_id,
+            parcel_id=parcel.id,
+            carrier_id=carrier.id,
+            number=waybill.number,
+            handed_over_at=parcel.handed_over_at,
+            next_at=parcel.handed_over_at + FIRST_LOOK if carrier.tracking.get("company") else None,
+        )
+    )
     session.flush()
     waiting = session.execute(
         select(func.count())
@@ -162,7 +180,7 @@ def scan(session: Session, manifest: Manifest, text: str) -> Parcel:
         .where(
             Parcel.warehouse_id == warehouse_id,
             Parcel.order_id == order.id,
-            Parcel.state.in_([ParcelState.OPEN, ParcelState.VERIFIED, ParcelState.LABELLED]),
+            Parcel.state.in_([ParcelState.OPEN, ParcelState.VERIFIED, ParcelState.WEIGHED, ParcelState.LABELLED]),
         )
     ).scalar_one()
     if not waiting and order.state is OrderState.PACKED:

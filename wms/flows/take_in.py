@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from wms import journal
+from wms import carriage, journal
 from wms.clock import now
 from wms.connectors import ShopLine, ShopOrder
 from wms.db import actor_of
@@ -254,6 +254,7 @@ def _save(
     session.add(row)
     session.flush()
     _lines(session, row, order, known)
+    carriage.suggest(session, row, shop)
     journal.note(session, row, "taken_in", "", row.state)
 
 
@@ -290,8 +291,16 @@ def _change(session: Session, row: Order, order: ShopOrder, known: dict[str, int
     row.recipient, row.buyer_note, row.seller_memo = asdict(order.recipient), order.buyer_note, order.seller_memo
     row.goods_sha256, row.raw = _fingerprint(order), _plain(order.raw)
     row.hold_reason, row.hold_facts = why, facts
+    _suggest_again(session, row)
     advance(session, row, OrderState.HELD if why else OrderState.READY)
     journal.note(session, row, "changed_at_shop", "", row.state)
+
+
+def _suggest_again(session: Session, row: Order) -> None:
+    """Another address or other goods may be another carrier's; what a person chose stays."""
+    session.flush()
+    if row.carrier_suggested:
+        carriage.suggest(session, row, session.get_one(Shop, row.shop_id))
 
 
 def _plain(raw: dict[str, Any]) -> dict[str, Any]:
@@ -321,4 +330,5 @@ def let_go(session: Session, order: Order) -> None:
             raise HasUnknownItems(order=order.shop_order_no, sku=line.sku)
     journal.note(session, order, "hold_lifted", order.hold_reason, "")
     order.hold_reason, order.hold_facts = "", {}
+    _suggest_again(session, order)
     advance(session, order, OrderState.READY)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from wms import ledger
+from wms import journal, ledger
 from wms.db import actor_of
 from wms.errors import N_, Refusal
 from wms.models import (
@@ -22,6 +23,7 @@ from wms.models import (
     WaybillRange,
     new_id,
 )
+from wms.waybill_numbers import numbered
 
 FIRST_PLACES = (
     (LocationKind.SUPPLIER, "SUPPLIER"),
@@ -32,6 +34,17 @@ FIRST_PLACES = (
     (LocationKind.STAGING, "OUT-01"),
     (LocationKind.QUARANTINE, "HOLD-01"),
 )
+
+
+class BadRange(Refusal):
+    message = N_(
+        "A range is a prefix of letters and digits, 1 to 18 digits that count, and a first number that is not above "
+        "the last one."
+    )
+
+
+class NotOfStandard(Refusal):
+    message = N_("%(number)s cannot be a number of %(standard)s. Correct prefix and digits, or the carrier's standard.")
 
 
 class RangeOverlaps(Refusal):
@@ -62,31 +75,62 @@ def add_carrier(session: Session, code: str, name: str, label_size: str = "100x1
     return has
 
 
-def add_waybill_range(session: Session, carrier: Carrier, prefix: str, first: int, last: int, digits: int) -> None:
-    """Numbers bought from a carrier; two ranges never overlap, because a number is never used twice (R33)."""
-    overlap = session.execute(
-        select(func.count())
-        .select_from(WaybillRange)
-        .where(
-            WaybillRange.carrier_id == carrier.id,
-            WaybillRange.prefix == prefix,
-            WaybillRange.last_no >= first,
-            WaybillRange.next_no <= last,
-        )
-    ).scalar_one()
-    if overlap:
-        raise RangeOverlaps(first=f"{prefix}{first:0{digits}d}", last=f"{prefix}{last:0{digits}d}")
-    session.add(
-        WaybillRange(
-            warehouse_id=actor_of(session).warehouse_id,
-            carrier_id=carrier.id,
-            prefix=prefix,
-            digits=digits,
-            next_no=first,
-            last_no=last,
-        )
+def add_waybill_range(
+    session: Session, carrier: Carrier, prefix: str, first: int, last: int, digits: int, suffix: str = ""
+) -> WaybillRange:
+    """Numbers bought from a carrier; two ranges never overlap, because a number is never used twice (R33).
+
+    The carrier's standard puts its check digit behind the digits. Raises BadRange, RangeOverlaps.
+    """
+    prefix, suffix = prefix.strip().upper(), suffix.strip().upper()
+    if (
+        not re.fullmatch(r"[0-9A-Z]{0,16}", prefix)
+        or not re.fullmatch(r"[0-9A-Z]{0,8}", suffix)
+        or not 1 <= digits <= 18
+        or not 0 <= first <= last < 10**digits
+    ):
+        raise BadRange()
+    try:
+        sample = numbered(carrier.check_standard, prefix, f"{first:0{digits}d}", suffix)
+    except ValueError as error:
+        raise NotOfStandard(number=f"{prefix}{first:0{digits}d}{suffix}", standard=carrier.check_standard) from error
+    session.refresh(carrier, with_for_update=True)  # two that add the same range at once see each other
+    for other in session.execute(select(WaybillRange).where(WaybillRange.carrier_id == carrier.id)).scalars():
+        if _overlap((prefix, first, last, digits, suffix), other):
+            raise RangeOverlaps(
+                first=sample, last=numbered(carrier.check_standard, prefix, f"{last:0{digits}d}", suffix)
+            )
+    row = WaybillRange(
+        warehouse_id=actor_of(session).warehouse_id,
+        carrier_id=carrier.id,
+        prefix=prefix,
+        digits=digits,
+        first_no=first,
+        next_no=first,
+        last_no=last,
+        suffix=suffix,
+        standard=carrier.check_standard,
     )
+    session.add(row)
     session.flush()
+    journal.note(session, row, "range_added", "", f"{carrier.code} {sample} +{last - first}")
+    return row
+
+
+def _overlap(new: tuple[str, int, int, int, str], old: WaybillRange) -> bool:
+    """True when both make some number alike, also where one says in its prefix what the other counts as digits."""
+    prefix, first, last, digits, suffix = new
+    if suffix != old.suffix or len(prefix) + digits != len(old.prefix) + old.digits:
+        return False
+    if prefix.startswith(old.prefix):
+        told = prefix[len(old.prefix) :]
+        low, high = told + f"{first:0{digits}d}", told + f"{last:0{digits}d}"
+        return low.isdigit() and int(low) <= old.last_no and old.first_no <= int(high)
+    if old.prefix.startswith(prefix):
+        told = old.prefix[len(prefix) :]
+        low, high = told + f"{old.first_no:0{old.digits}d}", told + f"{old.last_no:0{old.digits}d}"
+        return low.isdigit() and int(low) <= last and first <= int(high)
+    return False
 
 
 def add_shop(

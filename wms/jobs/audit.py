@@ -195,7 +195,7 @@ def _parcels(session: Session) -> Iterator[Fault]:
         .outerjoin(inside, and_(inside.c.warehouse_id == Parcel.warehouse_id, inside.c.container == Parcel.code))
         .outerjoin(listed, and_(listed.c.warehouse_id == Parcel.warehouse_id, listed.c.parcel_id == Parcel.id))
         .where(
-            Parcel.state.in_([ParcelState.OPEN, ParcelState.VERIFIED, ParcelState.LABELLED]),
+            Parcel.state.in_([ParcelState.OPEN, ParcelState.VERIFIED, ParcelState.WEIGHED, ParcelState.LABELLED]),
             func.coalesce(listed.c.qty, 0) != func.coalesce(inside.c.qty, 0),
         )
     ):

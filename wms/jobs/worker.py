@@ -11,12 +11,17 @@ from zoneinfo import ZoneInfo
 from wms import print_lease
 from wms.clock import now
 from wms.db import Database, migrations_pending, open_database
-from wms.jobs import audit, erp, hooks, intake, print_queue, sync
+from wms.jobs import audit, carriers, erp, hooks, intake, print_queue, sync, tracking
 from wms.settings import Settings
 
 LOOK_EVERY_S = 0.05
 """How often the queue is looked at. One indexed SELECT; the packer's label starts within this time."""
 
+ASK_EVERY = timedelta(seconds=0.2)
+"""How often the carriers' questions are looked at: one that was asked when the parcel was opened is answered long
+before it is weighed."""
+
+TRACK_EVERY = timedelta(seconds=20)
 PUSH_EVERY = timedelta(seconds=10)
 PULL_LOOK_EVERY = timedelta(seconds=5)
 ABANDONED_EVERY = timedelta(seconds=5)
@@ -38,6 +43,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
         while migrations_pending(database) and not stop.wait(0.5):
             pass  # the web process brings the tables to head first
         print_lease.free(database, print_queue.left_behind)
+        carriers.free(database, print_queue.left_behind)
         _pace(database, settings, stop)
     finally:
         database.close()
@@ -45,28 +51,38 @@ def run(settings: Settings, stop: threading.Event) -> None:
 
 def _pace(database: Database, settings: Settings, stop: threading.Event) -> None:
     busy: dict[tuple[int, int], object] = {}
-    next_push, next_abandoned, last_night = now(), now(), _night(settings)
-    with ThreadPoolExecutor(8, thread_name_prefix="print") as pool:
-        pushing = pulling = knocking = None
+    asked: dict[tuple[int, int], object] = {}
+    next_push, next_abandoned, next_ask, next_track, last_night = now(), now(), now(), now(), _night(settings)
+    # A shop or a carrier that keeps us waiting must not keep the printers waiting: they have threads of their own.
+    with ThreadPoolExecutor(8, thread_name_prefix="print") as pool, ThreadPoolExecutor(6, "outside") as outside:
+        pushing = pulling = knocking = looking = None
         next_pull = next_knock = now()
         while not stop.wait(LOOK_EVERY_S):
             try:
                 for key in print_lease.printers_due(database):
                     if key not in busy or busy[key].done():  # type: ignore[attr-defined]
                         busy[key] = pool.submit(_print, database, key, stop)
+                if now() >= next_ask:
+                    next_ask = now() + ASK_EVERY
+                    for key in carriers.due(database):
+                        if key not in asked or asked[key].done():  # type: ignore[attr-defined]
+                            asked[key] = outside.submit(_ask, database, key, stop)
                 if now() >= next_abandoned:
                     next_abandoned = now() + ABANDONED_EVERY
                     print_lease.ask_about_abandoned(database)
                 if now() >= next_push and (pushing is None or pushing.done()):
                     next_push = now() + PUSH_EVERY
-                    pushing = pool.submit(_push, database)
+                    pushing = outside.submit(_push, database)
                     print_lease.give_up_abandoned(database, ABANDONED)
                 if now() >= next_pull and (pulling is None or pulling.done()):
                     next_pull = now() + PULL_LOOK_EVERY
-                    pulling = pool.submit(_pull, database)
+                    pulling = outside.submit(_pull, database)
                 if now() >= next_knock and (knocking is None or knocking.done()):
                     next_knock = now() + HOOK_LOOK_EVERY
-                    knocking = pool.submit(_knocked, database)
+                    knocking = outside.submit(_knocked, database)
+                if now() >= next_track and (looking is None or looking.done()):
+                    next_track = now() + TRACK_EVERY
+                    looking = outside.submit(_track, database, stop)
                 if _night(settings) != last_night:
                     last_night = _night(settings)
                     pool.submit(_at_night, database, settings)
@@ -80,6 +96,20 @@ def _print(database: Database, key: tuple[int, int], stop: threading.Event) -> N
         print_queue.serve_printer(database, *key, stopping=stop.is_set)
     except Exception:
         log.exception("printer %s", key)
+
+
+def _ask(database: Database, key: tuple[int, int], stop: threading.Event) -> None:
+    try:
+        carriers.serve(database, *key, who=print_queue.holder(), stopping=stop.is_set)
+    except Exception:
+        log.exception("carrier %s", key)
+
+
+def _track(database: Database, stop: threading.Event) -> None:
+    try:
+        tracking.ask_due(database, stopping=stop.is_set)
+    except Exception:
+        log.exception("tracking")
 
 
 def _push(database: Database) -> None:

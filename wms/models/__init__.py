@@ -1,6 +1,18 @@
 """The tables: columns, constraints and names, a file a subject. Rules live in flows."""
 
 from wms.models.base import Base, first_id, new_id
+from wms.models.carriers import (
+    OVER,
+    CarrierPrice,
+    ClaimKind,
+    ParcelClaim,
+    ParcelEvent,
+    ParcelTrack,
+    RequestState,
+    TrackState,
+    WaybillRequest,
+    WaybillStock,
+)
 from wms.models.catalogue import Barcode, BarcodeKind, Item, Lot
 from wms.models.doors import ErpDocument, ErpDocumentKind, ErpDocumentState, ErpNews, EventState, ShopEvent
 from wms.models.inbound import (
@@ -30,6 +42,7 @@ from wms.models.parcels import (
     Carrier,
     Manifest,
     ManifestState,
+    NumbersFrom,
     Parcel,
     ParcelLine,
     ParcelState,
@@ -59,6 +72,7 @@ from wms.models.shops import GateCheck, RawOrder, RawState, ShopLane, ShopSku, V
 from wms.models.stock import Allocation, Balance, Condition, MoveReason, StockMove
 
 __all__ = [
+    "OVER",
     "VIRTUAL",
     "Allocation",
     "Balance",
@@ -66,7 +80,9 @@ __all__ = [
     "BarcodeKind",
     "Base",
     "Carrier",
+    "CarrierPrice",
     "CartonCode",
+    "ClaimKind",
     "Condition",
     "Count",
     "CountLine",
@@ -89,13 +105,17 @@ __all__ = [
     "Manifest",
     "ManifestState",
     "MoveReason",
+    "NumbersFrom",
     "Operator",
     "Order",
     "OrderLine",
     "OrderState",
     "Parcel",
+    "ParcelClaim",
+    "ParcelEvent",
     "ParcelLine",
     "ParcelState",
+    "ParcelTrack",
     "PickStep",
     "PickTask",
     "PlatformWaybill",
@@ -113,6 +133,7 @@ __all__ = [
     "ReceiptLine",
     "ReceiptState",
     "ReceiveWork",
+    "RequestState",
     "Role",
     "ScanRequest",
     "Shop",
@@ -127,13 +148,16 @@ __all__ = [
     "StationPrinter",
     "StockMove",
     "ToteUse",
+    "TrackState",
     "Verdict",
     "Warehouse",
     "Wave",
     "WaveState",
     "Waybill",
     "WaybillRange",
+    "WaybillRequest",
     "WaybillState",
+    "WaybillStock",
     "first_id",
     "new_id",
 ]

@@ -63,6 +63,9 @@ class Order(InWarehouse, Base):
     cancel_asked: Mapped[bool] = mapped_column(default=False)
     wave_id: Mapped[int | None]
     carrier_id: Mapped[int | None] = mapped_column(ForeignKey("carrier.id"))
+    carrier_suggested: Mapped[bool] = mapped_column(default=False)
+    """The price table chose the carrier, so that the true weight may choose another; never what a person chose."""
+    expected_cost_minor: Mapped[int | None]
     ordered_at: Mapped[datetime | None]
     ship_by: Mapped[datetime | None]
     taken_in_at: Mapped[datetime]

@@ -24,17 +24,44 @@ from wms.models.base import Base, InWarehouse, state_column, within
 from wms.models.people import SmallId
 
 
+class NumbersFrom(enum.StrEnum):
+    """Where a carrier's waybill numbers come from: our own range, numbers bought of it, or its service by network."""
+
+    OWN = "own"
+    BOUGHT = "bought"
+    SERVICE = "service"
+
+
 class Carrier(Base):
+    """``number_hint`` is a pattern that warns and never refuses; ``check_standard`` names the proof that every number
+    must pass, and only a person sets it. ``service`` and ``tracking`` are settings of its connectors, keys included.
+    """
+
     __tablename__ = "carrier"
     id: Mapped[int] = mapped_column(SmallId, primary_key=True)
     code: Mapped[str] = mapped_column(String(24), unique=True)
     name: Mapped[str] = mapped_column(String(80))
     label_size: Mapped[str] = mapped_column(String(16), default="100x150")
     number_hint: Mapped[str] = mapped_column(String(80), default="")
+    check_standard: Mapped[str] = mapped_column(String(16), default="")
+    numbers_from: Mapped[NumbersFrom] = state_column(NumbersFrom, default=NumbersFrom.BOUGHT)
+    warn_below: Mapped[int] = mapped_column(Integer, default=0)
+    """The desk is told when fewer numbers than this are left."""
+    service: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    tracking: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    collect_hours: Mapped[int] = mapped_column(Integer, default=24)
+    """A parcel not collected so long after the hand-over is late."""
+    silent_days: Mapped[int] = mapped_column(Integer, default=3)
+    lost_days: Mapped[int] = mapped_column(Integer, default=10)
+    promised_days: Mapped[int] = mapped_column(Integer, default=5)
+    """From hand-over to signature; what is later counts as late."""
 
 
 class WaybillRange(Base):
-    """Numbers bought from or agreed with a carrier, handed out one by one."""
+    """Numbers bought from or agreed with a carrier, handed out one by one.
+
+    A number is prefix, digits, what ``standard`` proves it by (a check digit; nothing where it is empty), suffix.
+    """
 
     __tablename__ = "waybill_range"
     __table_args__ = (
@@ -48,11 +75,16 @@ class WaybillRange(Base):
     digits: Mapped[int] = mapped_column(Integer)
     next_no: Mapped[int]
     last_no: Mapped[int]
+    first_no: Mapped[int] = mapped_column(default=0)
+    suffix: Mapped[str] = mapped_column(String(8), default="")
+    standard: Mapped[str] = mapped_column(String(16), default="")
 
 
 class ParcelState(enum.StrEnum):
     OPEN = "open"
     VERIFIED = "verified"
+    WEIGHED = "weighed"
+    """Waits for its number from the carrier's service; the label follows by itself."""
     LABELLED = "labelled"
     HANDED_OVER = "handed_over"
     ACKNOWLEDGED = "acknowledged"
@@ -92,7 +124,10 @@ class Parcel(InWarehouse, Base):
     location_id: Mapped[int]
     manifest_id: Mapped[int | None]
     weight_g: Mapped[int | None] = mapped_column(Integer)
+    cost_minor: Mapped[int | None]
+    """What the carrier takes for it by the price table, as of its weighing."""
     opened_at: Mapped[datetime]
+    weighed_at: Mapped[datetime | None]
     labelled_at: Mapped[datetime | None]
     handed_over_at: Mapped[datetime | None]
     last_move_id: Mapped[int | None]
@@ -141,6 +176,11 @@ class Waybill(InWarehouse, Base):
     number: Mapped[str] = mapped_column(String(40))
     parcel_id: Mapped[int]
     state: Mapped[WaybillState] = state_column(WaybillState, default=WaybillState.LIVE)
+    sort_code: Mapped[str] = mapped_column(String(40), default="")
+    """三段码/大头笔, as the carrier's service gave it."""
+    hub: Mapped[str] = mapped_column(String(80), default="")
+    """集包地"""
+    provider: Mapped[str] = mapped_column(String(24), default="")
     at: Mapped[datetime]
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from wms import lookup
 from wms.clock import now
 from wms.errors import N_, NotFound, term
-from wms.flows import agents, board, count, printers, printing, pushes, release
+from wms.flows import agents, board, carriers, count, printers, printing, pushes, release, tracking
 from wms.models import Count, Location, Order, Role
 from wms.order_states import locked
 from wms.web.access import database, operator, requires
@@ -51,6 +51,9 @@ def _numbers(session: Session) -> dict[str, Any]:
         "to_decide": board.to_decide(session, who.warehouse_id),
         "counts_open": count.open_counts(session, who.warehouse_id),
         "printers": rows,
+        "alarms": sorted(tracking.alarm_counts(session, who.warehouse_id).items()),
+        "stuck": carriers.stuck(session, who.warehouse_id),
+        "pools": [(p.carrier.id, p.carrier.name, p.left) for p in carriers.low(session, who.warehouse_id)],
         "pushes": {state.value: number for state, number in pushes.outstanding(session, who.warehouse_id).items()},
         "oldest_minutes": int((at - oldest).total_seconds() // 60) if oldest else None,
     }

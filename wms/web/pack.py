@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, after_this_request, g, make_response, request
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from wms import labels, waybills
@@ -56,10 +58,16 @@ def _last_label(session: Session) -> dict[str, Any]:
     who = operator()
     parcel = pack.last_parcel(session, who.warehouse_id, who.id)
     if parcel is None:
-        return {"labelled": None}
+        return {"labelled": None, "asking": [], "version": ""}
     job = labels.job_of(session, parcel)
     printer = session.get(Printer, (job.warehouse_id, job.printer_id)) if job else None
+    asking = pack.asking(session, who.warehouse_id, who.id)
+    told = [f"{p.id}-{r.state}-{r.attempts}-{r.message}" if r else str(p.id) for p, _order, r in asking]
+    version = f"{parcel.id}-{job.id}-{job.state}-{job.reason}" if job else str(parcel.id)
     return {
+        "asking": asking,
+        "carriers": {c.id: c.name for c in session.execute(select(Carrier)).scalars()} if asking else {},
+        "version": hashlib.sha256(" ".join([version, *told]).encode()).hexdigest()[:12],
         "labelled": parcel,
         "job": job,
         "waybill": waybills.live(session, parcel),
@@ -89,9 +97,7 @@ def label() -> Response:
     """Polled while a label is on its way: 204 when nothing changed since the version the page has."""
     with database().reading() as session:
         facts = _last_label(session)
-        job = facts.get("job")
-        version = f"{job.id}-{job.state}-{job.reason}" if job else "none"
-        if facts["labelled"] is None or request.args.get("version") == version:
+        if facts["labelled"] is None or request.args.get("version") == facts["version"]:
             return make_response("", 204)
         return make_response(render(Screen("pack/label.html", {**facts, "station": _station(session)})))
 
@@ -171,6 +177,8 @@ def _order_here(session: Session) -> int | None:
 @first_time(show)
 def weigh(session: Session) -> Message | None:
     labelled = pack.weigh(session, _open(session), _station(session), request.form.get("weight_g", ""))
+    if labelled.job is None:
+        return look(N_("Weighed. The carrier is being asked for the number; the label then comes by itself."))
     if labelled.no_list is not None:
         return look(
             N_("Weighed. The label comes out at your station, the packing list does not: %(why)s"),

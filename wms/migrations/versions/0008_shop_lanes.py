@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0008_shop_lanes"
-down_revision = "0006_labels_at_the_desk"
+down_revision = "0007_carriers"
 branch_labels = None
 depends_on = None
 
