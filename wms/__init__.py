@@ -112,11 +112,12 @@ def _doors(app: Flask) -> None:
         scanner_check,
         setup,
         ship,
+        shops,
     )
 
     access.guard(app)
     floor = (health, offline, people, setup, scanner_check, camera, receive, putaway, pick, pack, ship, count, lookup)
-    for room in (*floor, desk, orders, import_orders, printing, pushes, operators):
+    for room in (*floor, desk, orders, import_orders, printing, pushes, operators, shops):
         app.register_blueprint(room.bp)
 
 

@@ -81,6 +81,7 @@ def _push(database: Database) -> None:
 def _pull(database: Database) -> None:
     try:
         intake.settle_left(database)
+        intake.go_on(database)
         for pulled in intake.pull_due(database):
             if pulled.error is not None:
                 log.warning("reading shop %s: %s", pulled.shop, pulled.error)

@@ -12,6 +12,7 @@ from wms.models.inbound import (
     ReceiptState,
     ReceiveWork,
 )
+from wms.models.nights import NightLine, NightRun, NightStep, NightVerdict
 from wms.models.orders import (
     LineKind,
     Order,
@@ -41,6 +42,7 @@ from wms.models.parcels import (
 from wms.models.people import Device, Journal, Operator, Role, ScanRequest, SignIn, Warehouse
 from wms.models.places import VIRTUAL, Location, LocationKind, ToteUse
 from wms.models.printing import PrintAttempt, Printer, PrinterLanguage, PrintJob, PrintState, Station
+from wms.models.selling import ShopStock, StockBuffer, StockPush, StockPushState, StockQuota, StockWatch
 from wms.models.shops import RawOrder, RawState, ShopLane, ShopSku
 from wms.models.stock import Allocation, Balance, Condition, MoveReason, StockMove
 
@@ -66,6 +68,10 @@ __all__ = [
     "Manifest",
     "ManifestState",
     "MoveReason",
+    "NightLine",
+    "NightRun",
+    "NightStep",
+    "NightVerdict",
     "Operator",
     "Order",
     "OrderLine",
@@ -94,11 +100,17 @@ __all__ = [
     "Shop",
     "ShopLane",
     "ShopSku",
+    "ShopStock",
     "Shortage",
     "ShortageState",
     "SignIn",
     "Station",
+    "StockBuffer",
     "StockMove",
+    "StockPush",
+    "StockPushState",
+    "StockQuota",
+    "StockWatch",
     "ToteUse",
     "Warehouse",
     "Wave",
