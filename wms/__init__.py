@@ -113,11 +113,12 @@ def _doors(app: Flask) -> None:
         setup,
         ship,
         shops,
+        stock_push,
     )
 
     access.guard(app)
     floor = (health, offline, people, setup, scanner_check, camera, receive, putaway, pick, pack, ship, count, lookup)
-    for room in (*floor, desk, orders, import_orders, printing, pushes, operators, shops):
+    for room in (*floor, desk, orders, import_orders, printing, pushes, operators, shops, stock_push):
         app.register_blueprint(room.bp)
 
 

@@ -408,3 +408,10 @@ def quotas(session: Session, warehouse_id: int) -> list[tuple[StockQuota, Item, 
             .order_by(Shop.name, Item.sku)
         )
     ]
+
+
+def categories(session: Session) -> list[str]:
+    """Categories that items have."""
+    return list(
+        session.execute(select(Item.category).where(Item.category != "").distinct().order_by(Item.category)).scalars()
+    )

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from wms import print_lease
 from wms.clock import now
 from wms.db import Database, migrations_pending, open_database
-from wms.jobs import audit, intake, print_queue, sync
+from wms.jobs import audit, intake, print_queue, stock_push, sync
 from wms.settings import Settings
 
 LOOK_EVERY_S = 0.05
@@ -19,6 +19,7 @@ LOOK_EVERY_S = 0.05
 
 PUSH_EVERY = timedelta(seconds=10)
 PULL_LOOK_EVERY = timedelta(seconds=5)
+STOCK_LOOK_EVERY = timedelta(seconds=3)
 NIGHT_HOUR = 3
 
 log = logging.getLogger("wms.worker")
@@ -40,9 +41,10 @@ def run(settings: Settings, stop: threading.Event) -> None:
 def _pace(database: Database, settings: Settings, stop: threading.Event) -> None:
     busy: dict[tuple[int, int], object] = {}
     next_push, last_night = now(), _night(settings)
-    with ThreadPoolExecutor(8, thread_name_prefix="print") as pool:
-        pushing = pulling = None
-        next_pull = now()
+    watcher = stock_push.Watcher(database)
+    with ThreadPoolExecutor(9, thread_name_prefix="print") as pool:
+        pushing = pulling = telling = None
+        next_pull = next_stock = now()
         while not stop.wait(LOOK_EVERY_S):
             try:
                 for key in print_lease.printers_due(database):
@@ -54,6 +56,9 @@ def _pace(database: Database, settings: Settings, stop: threading.Event) -> None
                 if now() >= next_pull and (pulling is None or pulling.done()):
                     next_pull = now() + PULL_LOOK_EVERY
                     pulling = pool.submit(_pull, database)
+                if now() >= next_stock and (telling is None or telling.done()):
+                    next_stock = now() + STOCK_LOOK_EVERY
+                    telling = pool.submit(_stock, watcher, stop)
                 if _night(settings) != last_night:
                     last_night = _night(settings)
                     pool.submit(_at_night, database, settings)
@@ -89,6 +94,15 @@ def _pull(database: Database) -> None:
                 log.info("shop %s: %s", pulled.shop, dict(pulled.fates))
     except Exception:
         log.exception("pull")
+
+
+def _stock(watcher: stock_push.Watcher, stop: threading.Event) -> None:
+    try:
+        watcher.look()
+        for line in stock_push.tell(watcher.database, stop=stop).lines:
+            log.warning("stock %s", line)
+    except Exception:
+        log.exception("stock")
 
 
 def _night(settings: Settings) -> object:
