@@ -27,6 +27,7 @@ from wms.connectors import (
     Grain,
     OrderState,
     Pushed,
+    ReadBack,
     Recipient,
     Shipment,
     ShopLine,
@@ -162,6 +163,10 @@ class Douyin:
 
     def order_state(self, shop_order_no: str) -> str:
         return _state(self._order(shop_order_no))
+
+    def read_back(self, shop_order_no: str) -> ReadBack:
+        order = self._order(shop_order_no)
+        return ReadBack(_state(order), tuple(_numbers(order)))
 
     # Out
 

@@ -25,6 +25,7 @@ from wms.connectors import (
     Grain,
     OrderState,
     Pushed,
+    ReadBack,
     Recipient,
     Shipment,
     ShopLine,
@@ -207,6 +208,13 @@ class Shopify:
 
     def order_state(self, shop_order_no: str) -> str:
         return self._state(self._named(shop_order_no))
+
+    def read_back(self, shop_order_no: str) -> ReadBack:
+        order = self._named(shop_order_no)
+        return ReadBack(
+            self._state(order),
+            tuple(sorted({number for one in self._sent(order["id"]) for number in _numbers_of(one) if number})),
+        )
 
     def _shop_order(self, order: dict[str, Any]) -> ShopOrder:
         try:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from wms import print_lease
 from wms.clock import now
 from wms.db import Database, migrations_pending, open_database
-from wms.jobs import audit, intake, print_queue, stock_push, sync
+from wms.jobs import intake, night, print_queue, stock_push, sync
 from wms.settings import Settings
 
 LOOK_EVERY_S = 0.05
@@ -43,6 +43,8 @@ def _pace(database: Database, settings: Settings, stop: threading.Event) -> None
     next_push, last_night = now(), _night(settings)
     watcher = stock_push.Watcher(database)
     with ThreadPoolExecutor(9, thread_name_prefix="print") as pool:
+        if night.broken_off(database):
+            pool.submit(_at_night, database, settings, stop)
         pushing = pulling = telling = None
         next_pull = next_stock = now()
         while not stop.wait(LOOK_EVERY_S):
@@ -61,7 +63,7 @@ def _pace(database: Database, settings: Settings, stop: threading.Event) -> None
                     telling = pool.submit(_stock, watcher, stop)
                 if _night(settings) != last_night:
                     last_night = _night(settings)
-                    pool.submit(_at_night, database, settings)
+                    pool.submit(_at_night, database, settings, stop)
             except Exception:
                 log.exception("the worker stumbled and goes on")
                 stop.wait(2)
@@ -111,11 +113,13 @@ def _night(settings: Settings) -> object:
     return (local - timedelta(hours=NIGHT_HOUR)).date()
 
 
-def _at_night(database: Database, settings: Settings) -> None:
+def _at_night(database: Database, settings: Settings, stop: threading.Event | None = None) -> None:
     try:
-        sync.push_outstanding(database, all_now=True, limit=100_000)
-        for fault in audit.verify(database):
-            log.error("%s %s", fault.rule, fault.text)
-        log.info("tidied: %s", audit.tidy(database, settings.keep_scans_days))
+        for done in night.run(database, settings, stop=stop):
+            for rule, fault in done.faults:
+                log.error("%s %s", rule, fault)
+            log.info("the night: %s, %s", "all is well" if done.run.right else "needs a person", done.verdicts)
+    except night.BusyElsewhere as busy:
+        log.info("%s", busy)
     except Exception:
         log.exception("night")
