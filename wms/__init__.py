@@ -99,6 +99,7 @@ def _doors(app: Flask) -> None:
         health,
         import_orders,
         lookup,
+        night,
         offline,
         operators,
         orders,
@@ -118,7 +119,7 @@ def _doors(app: Flask) -> None:
 
     access.guard(app)
     floor = (health, offline, people, setup, scanner_check, camera, receive, putaway, pick, pack, ship, count, lookup)
-    for room in (*floor, desk, orders, import_orders, printing, pushes, operators, shops, stock_push):
+    for room in (*floor, desk, orders, import_orders, printing, pushes, operators, shops, stock_push, night):
         app.register_blueprint(room.bp)
 
 
