@@ -40,6 +40,7 @@ NO_PAGES = {
     "/static/<path:filename>": "files",
     "/sw.js": "a program of the browser",
     "/pick/<int:task_id>/carried": "for the phone's own use, see test_carried.py",
+    "/desk/night.csv": "a file",
 }
 TOO_WIDE = """() => {
   const wide = document.documentElement.scrollWidth, room = window.innerWidth;
@@ -297,8 +298,13 @@ def test_the_desk_at_the_end_of_the_day(inspector: Inspector) -> None:
         ("/desk/pushes", "desk/pushes"),
         ("/desk/printing", "desk/printing"),
         ("/desk/labels", "desk/labels"),
+        ("/desk/shops", "desk/shops"),
+        (f"/desk/shops/{house.shop_id()}", "desk/shop"),
+        (f"/desk/shops/{house.shop_id()}/item?sku=NO-SUCH-ITEM-WITH-A-LONG-CODE&q=cup", "desk/shop_item"),
+        ("/desk/night", "desk/night"),
     ):
         inspector.looks_at("supervisor", path, step)
+    house.is_told_of_stock()
     printer, station = house.one(select(Printer.id)), house.one(select(Station.id))
     for path, step in (
         ("/desk/people", "desk/people"),
@@ -307,6 +313,10 @@ def test_the_desk_at_the_end_of_the_day(inspector: Inspector) -> None:
         ("/desk/printing/stations/new", "desk/station"),
         (f"/desk/printing/stations/{station}", "desk/station"),
         ("/desk/printing", "desk/printing"),
+        ("/desk/shops/new", "desk/shop_kind"),
+        ("/desk/shops/new?kind=jd", "desk/shop_form"),
+        (f"/desk/shops/{house.shop_id()}/change", "desk/shop_form"),
+        ("/desk/stock-push?item=CUP-350-W", "desk/stock_push"),
     ):
         inspector.looks_at("admin", path, step)
     all_right(inspector)
@@ -339,6 +349,9 @@ def test_the_day_ends_with_right_books(inspector: Inspector) -> None:
     assert night.returncode == 0, night.stdout + night.stderr
     sent = "".join(path.read_text("utf-8-sig") for path in (inspector.house.home / "outbox").glob("*.csv"))
     assert inspector.house.waybill() in sent
+    inspector.looks_at("supervisor", "/desk/night", "desk/night")
+    inspector.looks_at("supervisor", "/desk/pushes", "desk/pushes")
+    all_right(inspector)
 
 
 def test_nothing_was_left_out(inspector: Inspector) -> None:
