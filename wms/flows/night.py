@@ -120,14 +120,15 @@ def ours(session: Session, warehouse_id: int, order_id: int) -> Ours:
             RawOrder.shop_order_no == order.shop_order_no,
         )
     ).scalar_one_or_none()
-    theirs = _sold(body, lines) if body is not None else (None, None)
+    shop_pieces, shop_money = _sold(body, lines) if body is not None else (None, None)
     return Ours(
         order,
         numbers,
         push,
         sum(line.shipped_qty for line in lines.values()),
         sum(line.shipped_qty * line.price_minor for line in lines.values()),
-        *theirs,
+        shop_pieces,
+        shop_money,
         str((body or {}).get("currency") or ""),
     )
 

@@ -107,6 +107,7 @@ def available(session: Session, warehouse_id: int, items: Collection[int] | None
         free, wanted = free.where(Balance.item_id.in_(items)), wanted.where(OrderLine.item_id.in_(items))
     found = {row[0]: int(row[1]) for row in session.execute(free)}
     for item_id, pieces in session.execute(wanted):
+        assert item_id is not None
         found[item_id] = found.get(item_id, 0) - int(pieces)
     return found
 

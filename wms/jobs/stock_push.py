@@ -169,7 +169,8 @@ def _marks(session: Session, warehouse_id: int, position: tuple[int, int]) -> tu
     the newest.
     """
     said: list[int] = []
-    for table, at in zip((StockMove, Journal), position, strict=True):
+    tables: tuple[type[StockMove] | type[Journal], ...] = (StockMove, Journal)
+    for table, at in zip(tables, position, strict=True):
         row = session.execute(
             select(func.count(), func.max(table.id)).where(
                 table.warehouse_id == warehouse_id, table.id > max(at - OVERLAP, 0)
