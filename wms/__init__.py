@@ -106,6 +106,7 @@ def _doors(app: Flask, csrf: CSRFProtect) -> None:
         import_orders,
         label_templates,
         lookup,
+        night,
         offline,
         operators,
         orders,
@@ -121,6 +122,8 @@ def _doors(app: Flask, csrf: CSRFProtect) -> None:
         scanner_check,
         setup,
         ship,
+        shops,
+        stock_push,
         tracking,
     )
 
@@ -130,7 +133,7 @@ def _doors(app: Flask, csrf: CSRFProtect) -> None:
         csrf.exempt(signed.bp)  # they have no session to be forged
         app.register_blueprint(signed.bp)
     desks = (desk, orders, import_orders, printing, printers, label_templates)
-    outside = (carriers, tracking, pushes, erp, operators)
+    outside = (carriers, tracking, pushes, shops, stock_push, night, erp, operators)
     for room in (*floor, components, *desks, *outside):
         app.register_blueprint(room.bp)
     app.extensions["csrf"].exempt(tracking.push)  # no browser sends it; it is signed instead

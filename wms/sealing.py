@@ -9,11 +9,10 @@ from __future__ import annotations
 import base64
 import json
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cryptography.fernet import Fernet, InvalidToken
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 SEALED = "sealed"
 _keys: list[str] = []
@@ -38,6 +37,10 @@ def use_key(secret: str) -> None:
 
 @cache
 def _box(secret: str) -> Fernet:
+    from cryptography.fernet import Fernet
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
     key = HKDF(SHA256(), 32, salt=None, info=b"wms: settings of shops").derive(secret.encode())
     return Fernet(base64.urlsafe_b64encode(key))
 
@@ -55,6 +58,8 @@ def unseal(stored: dict[str, Any]) -> dict[str, Any]:
     """The settings again; what an older release stored in the open is given as it is. Raises CannotOpen."""
     if set(stored) != {SEALED}:
         return stored
+    from cryptography.fernet import InvalidToken
+
     for secret in _keys:
         try:
             opened: dict[str, Any] = json.loads(_box(secret).decrypt(str(stored[SEALED]).encode()))

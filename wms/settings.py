@@ -69,6 +69,20 @@ class Settings:
     agent_ca: str = ""
     """For `run.py agent`: a file with the server's root certificate; or, next, that root's SHA-256."""
     agent_ca_sha256: str = ""
+    night_days: int = 3
+    """So many days of shipped orders are read back at the shops each night."""
+    night_url: str = ""
+    """Where what the night found is sent as JSON (docs/webhook.md says how it is signed); empty: nowhere."""
+    night_secret: str = field(default="", repr=False)
+    mail_host: str = ""
+    """The mail server of the morning mail; empty: no mail."""
+    mail_port: int = 587
+    mail_tls: str = "starttls"
+    mail_user: str = ""
+    mail_password: str = field(default="", repr=False)
+    mail_from: str = ""
+    mail_to: tuple[str, ...] = ()
+    mail_language: str = "zh"
 
     @property
     def sqlite(self) -> bool:
@@ -87,6 +101,12 @@ class Settings:
             if not (raw.isascii() and raw.isdigit()) or not low <= int(raw) <= high:
                 raise BadSetting(f"WMS_{name}={raw}: a whole number from {low} to {high} is wanted")
             return int(raw)
+
+        def one_of(name: str, default: str, choices: tuple[str, ...]) -> str:
+            raw = text(name, default).lower()
+            if raw not in choices:
+                raise BadSetting(f"WMS_{name}={raw}: one of {', '.join(choices)} is wanted")
+            return raw
 
         def yes(name: str) -> bool:
             raw = text(name, "0").lower()
@@ -139,7 +159,32 @@ class Settings:
             agent_token=text("AGENT_TOKEN", ""),
             agent_ca=text("AGENT_CA", ""),
             agent_ca_sha256=text("AGENT_CA_SHA256", ""),
+            night_days=number("NIGHT_DAYS", 3, 1, 90),
+            night_url=_address(text("NIGHT_URL", "")),
+            night_secret=text("NIGHT_SECRET", ""),
+            mail_host=text("MAIL_HOST", ""),
+            mail_port=number("MAIL_PORT", 587, 1, 65535),
+            mail_tls=one_of("MAIL_TLS", "starttls", ("starttls", "ssl", "off")),
+            mail_user=text("MAIL_USER", ""),
+            mail_password=text("MAIL_PASSWORD", ""),
+            mail_from=text("MAIL_FROM", ""),
+            mail_to=_mail_addresses(text("MAIL_TO", "")),
+            mail_language=one_of("MAIL_LANGUAGE", "zh", ("zh", "en")),
         )
+
+
+def _address(said: str) -> str:
+    if said and not said.startswith(("https://", "http://")):
+        raise BadSetting(f"WMS_NIGHT_URL={said}: an address that begins with https:// is wanted")
+    return said
+
+
+def _mail_addresses(said: str) -> tuple[str, ...]:
+    addresses = tuple(one for one in said.replace(",", " ").split() if one)
+    for each in addresses:
+        if each.count("@") != 1 or each.startswith("@") or each.endswith("@"):
+            raise BadSetting(f"WMS_MAIL_TO={each}: mail addresses with commas between them are wanted")
+    return addresses
 
 
 def _networks(said: str) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from tests.floor import Hand
 from wms import create_app, demo
 from wms.clock import now
 from wms.db import Actor
-from wms.flows import count, pack, people, pick, putaway
+from wms.flows import count, pack, people, pick, putaway, selling
+from wms.jobs import stock_push
 from wms.models import (
     Balance,
     Carrier,
@@ -270,6 +271,16 @@ class Demonstration(Product):
 
     def shop_id(self) -> int:
         return int(self.one(select(Shop.id).where(Shop.code == "JD-DEMO")))
+
+    def is_told_of_stock(self) -> None:
+        """The shop is told what it may sell; one item waits, one has its quota."""
+        with self.database.transaction(Actor(WAREHOUSE)) as session:
+            shop = session.execute(select(Shop).where(Shop.code == "JD-DEMO")).scalar_one()
+            selling.save_shop(session, shop, told=True, share=80, per_minute=300)
+            item = session.execute(select(Item).order_by(Item.id).limit(1)).scalar_one()
+            selling.save_quota(session, shop, item, 5)
+            selling.save_buffer(session, "", 2)
+        stock_push.Watcher(self.database).look()
 
     def suggested(self, name: str) -> str:
         with self.database.reading() as session:

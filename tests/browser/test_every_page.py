@@ -45,6 +45,7 @@ NO_PAGES = {
     "/sw.js": "a program of the browser",
     "/api/v1/agent/next": "for the station agent, see test_agents.py",
     "/pick/<int:task_id>/carried": "for the phone's own use, see test_carried.py",
+    "/desk/night.csv": "a file",
 }
 TOO_WIDE = """() => {
   const wide = document.documentElement.scrollWidth, room = window.innerWidth;
@@ -307,9 +308,14 @@ def test_the_desk_at_the_end_of_the_day(inspector: Inspector) -> None:
         ("/desk/labels/templates/new?kind=location", "desk/label_template"),
         ("/desk/labels/templates/new?kind=packing-list", "desk/label_template"),
         ("/desk/labels/settings", "desk/label_settings"),
+        ("/desk/shops", "desk/shops"),
+        (f"/desk/shops/{house.shop_id()}", "desk/shop"),
+        (f"/desk/shops/{house.shop_id()}/item?sku=NO-SUCH-ITEM-WITH-A-LONG-CODE&q=cup", "desk/shop_item"),
+        ("/desk/night", "desk/night"),
     ):
         inspector.looks_at("supervisor", path, step)
     inspector.looks_at("supervisor", own_template(house), "desk/label_template")
+    house.is_told_of_stock()
     printer, station = house.one(select(Printer.id)), house.one(select(Station.id))
     for path, step in (
         ("/desk/people", "desk/people"),
@@ -322,6 +328,10 @@ def test_the_desk_at_the_end_of_the_day(inspector: Inspector) -> None:
         (f"/desk/printing/printers/{printer}/status", "desk/printer_status"),
         ("/desk/printing/discover", "desk/printer_discovery"),
         ("/desk/labels/settings", "desk/label_settings"),
+        ("/desk/shops/new", "desk/shop_kind"),
+        ("/desk/shops/new?kind=jd", "desk/shop_form"),
+        (f"/desk/shops/{house.shop_id()}/change", "desk/shop_form"),
+        ("/desk/stock-push?item=CUP-350-W", "desk/stock_push"),
     ):
         inspector.looks_at("admin", path, step)
     page = inspector.page("admin")
@@ -444,6 +454,9 @@ def test_the_day_ends_with_right_books(inspector: Inspector) -> None:
     assert night.returncode == 0, night.stdout + night.stderr
     sent = "".join(path.read_text("utf-8-sig") for path in (inspector.house.home / "outbox").glob("*.csv"))
     assert inspector.house.waybill() in sent
+    inspector.looks_at("supervisor", "/desk/night", "desk/night")
+    inspector.looks_at("supervisor", "/desk/pushes", "desk/pushes")
+    all_right(inspector)
 
 
 def test_nothing_was_left_out(inspector: Inspector) -> None:

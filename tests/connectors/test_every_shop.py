@@ -18,7 +18,7 @@ from tests.connectors.fake_webhook_shop import SECRET, FakeWebhookShop
 from tests.connectors.fake_woocommerce import FakeWooCommerce
 from tests.connectors.parcels import parcel
 from tests.connectors.shop_server import CUT, Call, Reply
-from wms.connectors import KINDS, ConnectorError, connector_for, table
+from wms.connectors import KINDS, ConnectorError, ReadsBack, connector_for, table
 from wms.connectors.orders import UNREADABLE, minor, same_number, share_out, spread
 
 
@@ -183,3 +183,19 @@ def test_carriers_are_a_table_or_a_line_of_a_file() -> None:
     for bad in ("SF", "=44", "SF="):
         with pytest.raises(ConnectorError, match="carriers"):
             carriers({"carriers": bad})
+
+
+def test_what_was_told_is_read_back_without_a_change(one: tuple[Case, Any]) -> None:
+    made, connector = one
+    if not isinstance(connector, ReadsBack):
+        assert isinstance(made.shop, FakeWebhookShop), "it alone shows no numbers"
+        return
+    number = made.place("1")
+    assert connector.read_back(number).numbers == ()
+    connector.push_shipment(parcel(number, "SF1000000001", ("A1", 2)))
+    calls = len(made.shop.net.calls)
+    back = connector.read_back(number)
+    assert (back.state, back.numbers) == ("shipped", ("SF1000000001",))
+    assert connector.read_back(number) == back and len(made.shop.net.calls) > calls
+    with pytest.raises(ConnectorError):
+        connector.read_back("404404404")

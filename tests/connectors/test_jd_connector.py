@@ -22,6 +22,8 @@ from wms.connectors import (
     Connector,
     ConnectorError,
     Corrects,
+    ReadBack,
+    ReadsBack,
     Rereads,
     Shipment,
     ShopOrder,
@@ -765,3 +767,13 @@ def test_an_item_jd_does_not_have(shop: FakeJd, jd: Jd) -> None:
     with pytest.raises(ConnectorError, match="NONE") as told:
         jd.push_stock("NONE", 1)
     assert (told.value.permanent, told.value.reason) == (True, "sku_unknown")
+
+
+def test_what_jd_has_is_read_back_without_a_change(shop: FakeJd, jd: Jd) -> None:
+    shop.order(1, ("A1", 2))
+    assert isinstance(jd, ReadsBack) and jd.read_back("1") == ReadBack("paid", ())
+    jd.push_shipment(parcel(1, "SF1", others=(parcel(1, "SF2", no="P2"),)))
+    told = len(shop.did(SHIP))
+    assert jd.read_back("1") == ReadBack("shipped", ("SF1", "SF2")) and len(shop.did(SHIP)) == told
+    shop.order(2, ("A1", 1), state="TRADE_CANCELED")
+    assert jd.read_back("2").state == "cancelled"

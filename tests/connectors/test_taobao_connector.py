@@ -21,6 +21,8 @@ from wms.connectors import (
     Connector,
     ConnectorError,
     Corrects,
+    ReadBack,
+    ReadsBack,
     Rereads,
     Shipment,
     ShopOrder,
@@ -1002,3 +1004,12 @@ def test_a_page_read_alone_is_read_once() -> None:
         raise AssertionError(page)
 
     assert list(last_page_first(([{"a": 1}], 1), never, 50)) == [{"a": 1}]
+
+
+def test_what_taobao_has_is_read_back_without_a_change(shop: FakeTaobao, taobao: Taobao) -> None:
+    shop.order(1, ("A1", 1), ("B2", 1))
+    assert isinstance(taobao, ReadsBack) and taobao.read_back("1") == ReadBack("paid", ())
+    first = parcel(1, "SF1000000001", ("A1", 1))
+    taobao.push_shipment(first)
+    taobao.push_shipment(parcel(1, "SF1000000002", ("B2", 1), no="P2", others=(first,)))
+    assert taobao.read_back("1") == ReadBack("shipped", ("SF1000000001", "SF1000000002"))

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.connectors.fake_vendure import FakeVendure
-from wms.connectors import Connector, ConnectorError, Shipment
+from wms.connectors import Connector, ConnectorError, ReadBack, ReadsBack, Shipment
 from wms.connectors.vendure import OVERLAP, PAGE, Vendure
 
 SHIPPED_AT = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
@@ -253,3 +253,10 @@ def test_an_order_the_shop_does_not_know(vendure: Vendure) -> None:
 def test_a_parcel_without_a_number_is_never_pushed() -> None:
     with pytest.raises(ConnectorError, match="no waybill"):
         parcel("O1", " ", ("A1", 1))
+
+
+def test_what_vendure_has_is_read_back_without_a_change(shop: FakeVendure, vendure: Vendure) -> None:
+    shop.order("O1", ("A1", 2))
+    assert isinstance(vendure, ReadsBack) and vendure.read_back("O1") == ReadBack("paid", ())
+    vendure.push_shipment(parcel("O1", "SF1", ("A1", 2)))
+    assert vendure.read_back("O1") == ReadBack("shipped", ("SF1",)) and live(shop, "O1") == [("SF1", "Shipped")]

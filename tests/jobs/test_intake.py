@@ -21,6 +21,7 @@ from wms.clock import now
 from wms.connectors import ConnectorError, Pushed, Recipient, Shipment, ShopLine, ShopOrder
 from wms.connectors.kept import as_json, fingerprint, from_json
 from wms.db import Database
+from wms.flows import shops
 from wms.jobs import intake, lanes
 from wms.models import Order, OrderState, RawOrder, RawState, Shop, ShopLane
 from wms.settings import Settings
@@ -265,3 +266,15 @@ def test_a_renewed_key_is_saved_at_once(rows: Rows, shop: Shop) -> None:
     lanes.keeper(rows.database, rows.warehouse_id, shop.id)({"access_token": "new"})
     with rows.database.reading() as session:
         assert session.get_one(Shop, shop.id).settings == {"access_token": "new", "app_key": "k"}
+
+
+def test_what_was_not_understood_is_read_anew_when_a_person_asks(rows: Rows, shop: Shop) -> None:
+    read(rows, shop, WindowedShop([said(1, hold="unreadable", lines=())]))
+    assert states(rows) == {"N0001": "unreadable"}
+    with rows.database.transaction(rows.actor()) as session:
+        assert shops.try_again(session, shop, None) == 1
+    mended = WindowedShop([said(1)])
+    assert intake.settle_left(rows.database, connect=lambda _kind, _settings: mended) == 1
+    assert states(rows) == {"N0001": "taken"}
+    with rows.database.reading() as session:
+        assert session.execute(select(Order.state)).scalar_one() is OrderState.READY

@@ -178,6 +178,23 @@ class Rereads(Protocol):
         """The order as it stands now, with the refund of each line; what cannot be understood is an error here."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """What a shop has of an order now. ``numbers``: the waybills it shows; not ``complete`` where it may have more."""
+
+    state: OrderState
+    numbers: tuple[str, ...]
+    complete: bool = True
+
+
+@runtime_checkable
+class ReadsBack(Protocol):
+    """A shop that shows the waybills it was told of: the night compares them with ours."""
+
+    def read_back(self, shop_order_no: str) -> ReadBack:
+        """The order's state and every waybill the shop has for it. Writes nothing."""
+
+
 @runtime_checkable
 class Corrects(Protocol):
     """A shop where the number of a parcel can be changed after it was told."""

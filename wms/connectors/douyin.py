@@ -27,6 +27,7 @@ from wms.connectors import (
     Grain,
     OrderState,
     Pushed,
+    ReadBack,
     Recipient,
     Shipment,
     ShopLine,
@@ -170,6 +171,10 @@ class Douyin:
             return _read(order)
         except common.UNREADABLE as error:
             raise common.unreadable(shop_order_no, order, error)[1] from error
+
+    def read_back(self, shop_order_no: str) -> ReadBack:
+        order = self._order(shop_order_no)
+        return ReadBack(_state(order), tuple(_numbers(order)))
 
     # Out
 

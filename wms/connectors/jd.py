@@ -30,6 +30,7 @@ from wms.connectors import (
     OnToken,
     OrderState,
     Pushed,
+    ReadBack,
     Recipient,
     Shipment,
     ShopLine,
@@ -260,6 +261,10 @@ class Jd:
 
     def order_state(self, shop_order_no: str) -> str:
         return self._state(self._order(shop_order_no))
+
+    def read_back(self, shop_order_no: str) -> ReadBack:
+        row = self._order(shop_order_no)
+        return ReadBack(self._state(row), tuple(sorted(_numbers(row))))
 
     def _order(self, order: str) -> dict[str, Any]:
         if not order.isdigit():

@@ -25,6 +25,7 @@ from wms.connectors import (
     Grain,
     OrderState,
     Pushed,
+    ReadBack,
     Recipient,
     Shipment,
     ShopLine,
@@ -153,6 +154,10 @@ class Pinduoduo:
             if str(one.get("orderSn") or one.get("order_sn")) == shop_order_no:
                 return _state({"confirm_status": 1, "group_status": 1, **one})
         raise common.unknown_order(self.door.host, shop_order_no)
+
+    def read_back(self, shop_order_no: str) -> ReadBack:
+        order = self._order(shop_order_no)
+        return ReadBack(_state(order), tuple(_numbers(order)), complete="extra_delivery_list" in order)
 
     # Out
 

@@ -26,6 +26,7 @@ from wms.connectors import (
     Grain,
     OrderState,
     Pushed,
+    ReadBack,
     Recipient,
     Shipment,
     ShopLine,
@@ -222,6 +223,13 @@ class Shopify:
             return self._read(found)
         except common.UNREADABLE as error:
             raise common.unreadable(shop_order_no, found, error)[1] from error
+
+    def read_back(self, shop_order_no: str) -> ReadBack:
+        order = self._named(shop_order_no)
+        return ReadBack(
+            self._state(order),
+            tuple(sorted({number for one in self._sent(order["id"]) for number in _numbers_of(one) if number})),
+        )
 
     def _shop_order(self, order: dict[str, Any]) -> ShopOrder:
         try:

@@ -30,6 +30,7 @@ from wms.connectors import (
     Grain,
     OrderState,
     Pushed,
+    ReadBack,
     Recipient,
     Shipment,
     ShopLine,
@@ -360,6 +361,12 @@ class Taobao:
     def order_state(self, shop_order_no: str) -> str:
         return _state(self._full(shop_order_no))
 
+    def read_back(self, shop_order_no: str) -> ReadBack:
+        held = self._waybills_of(shop_order_no)
+        if held.parcels:
+            self._beside(held, shop_order_no)
+        return ReadBack(_state(held.trade), tuple(sorted(held.parcels)))
+
     def _full(self, tid: str) -> dict[str, Any]:
         if not tid.isdigit():
             raise NO_ORDER.error(host=self.door.host, order=tid, shop_says="–")
@@ -471,7 +478,14 @@ class Taobao:
 
     def _held(self, shipment: Shipment, *looked_for: str) -> _Trade:
         """Three places tell of waybills: the sub-order, the shipping orders, and the list of those with several."""
-        tid = shipment.shop_order_no
+        held = self._waybills_of(shipment.shop_order_no)
+        numbers = {*looked_for, shipment.waybill_no, *(one.waybill_no for one in shipment.others)}
+        missing = _missing(held, shipment, _pieces(held, shipment))
+        if held.parcels and (missing or numbers - set(held.parcels)):
+            self._beside(held, shipment.shop_order_no)
+        return held
+
+    def _waybills_of(self, tid: str) -> _Trade:
         trade = self._full(tid)
         orders = {_oid(one): one for one in _list_of(trade.get("orders"), "order")}
         held = _Trade(trade, orders, {})
@@ -481,13 +495,13 @@ class Taobao:
         body = self._do("taobao.logistics.orders.get", tid=tid, fields=SHIPPING_FIELDS)
         for shipping in _list_of(body.get("shippings"), "shipping"):
             held.add(shipping)
-        numbers = {*looked_for, shipment.waybill_no, *(one.waybill_no for one in shipment.others)}
-        missing = _missing(held, shipment, _pieces(held, shipment))
-        if held.parcels and (missing or numbers - set(held.parcels)):
-            body = self._do("taobao.logistics.orders.detail.get", tid=tid, fields=f"{SHIPPING_FIELDS},mails")
-            for shipping in _list_of(body.get("shippings"), "shipping"):
-                held.add(shipping)
         return held
+
+    def _beside(self, held: _Trade, tid: str) -> None:
+        """The list of orders with several parcels."""
+        body = self._do("taobao.logistics.orders.detail.get", tid=tid, fields=f"{SHIPPING_FIELDS},mails")
+        for shipping in _list_of(body.get("shippings"), "shipping"):
+            held.add(shipping)
 
     def _carrier(self, shipment: Shipment) -> dict[str, Any] | None:
         """Taobao's own entry of the carrier; None when it has none."""

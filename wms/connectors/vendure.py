@@ -15,6 +15,7 @@ from wms.connectors import (
     Grain,
     OrderState,
     Pushed,
+    ReadBack,
     Recipient,
     Shipment,
     ShopLine,
@@ -138,6 +139,10 @@ class Vendure:
 
     def order_state(self, shop_order_no: str) -> str:
         return _state(self._order(shop_order_no))
+
+    def read_back(self, shop_order_no: str) -> ReadBack:
+        order = self._order(shop_order_no)
+        return ReadBack(_state(order), tuple(one["trackingCode"] for one in _live(order) if one["trackingCode"]))
 
     # Out
 

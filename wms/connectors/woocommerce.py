@@ -27,6 +27,7 @@ from wms.connectors import (
     Grain,
     OrderState,
     Pushed,
+    ReadBack,
     Recipient,
     Shipment,
     ShopLine,
@@ -196,6 +197,11 @@ class WooCommerce:
         if state == "paid" and back > 0 and back >= Decimal(order["total"]):
             return "refunding"
         return state
+
+    def read_back(self, shop_order_no: str) -> ReadBack:
+        order = self._order(shop_order_no)
+        sent = self._sent(order, self._way(shop_order_no))
+        return ReadBack(self._state(order), tuple(one.number for one in sent if one.number))
 
     # Out
 

@@ -35,6 +35,26 @@ def send_again(session: Session, warehouse_id: int, push_id: int) -> Push:
     return push
 
 
+def send_once_more(session: Session, warehouse_id: int, order_id: int) -> int:
+    """The shop lost a number it had taken, a person saw: its parcels are told again. How many.
+
+    The same key: a shop that has the number after all takes it for the same parcel (R37).
+    """
+    rows = (
+        session.execute(
+            select(Push)
+            .where(Push.warehouse_id == warehouse_id, Push.order_id == order_id, Push.state == S.ACKNOWLEDGED)
+            .with_for_update()
+        )
+        .scalars()
+        .all()
+    )
+    for push in rows:
+        advance(session, push, S.PENDING, {S.ACKNOWLEDGED: {S.PENDING}})
+        push.next_at, push.leased_until, push.attempts = now(), None, 0
+    return len(rows)
+
+
 def outstanding(session: Session, warehouse_id: int) -> dict[PushState, int]:
     """How many pushes stand in each state before acknowledgement."""
     return {

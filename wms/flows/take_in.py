@@ -8,20 +8,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from wms import carriage, journal
+from wms import carriage, journal, shop_items
 from wms.clock import now
 from wms.connectors import ShopLine, ShopOrder
 from wms.db import actor_of
 from wms.errors import N_, Refusal
-from wms.models import Item, Journal, LineKind, Order, OrderLine, OrderState, Shop, ShopSku, new_id
+from wms.models import Journal, LineKind, Order, OrderLine, OrderState, Shop, new_id
 from wms.order_states import advance
+from wms.shop_items import HOLD_UNKNOWN_ITEM
+from wms.shop_items import key as _item_key
+from wms.shop_items import known as _known_items
 
 Fate = Literal["new", "held", "same", "changed", "too_late", "skipped", "cancel", "intercept"]
 
-HOLD_UNKNOWN_ITEM = N_("unknown item: %(sku)s")
 HOLD_ABSURD = N_("unusual quantity: please confirm")
 HOLD_REFUND = N_("a refund is asked for")
 HOLD_ADDRESS = N_("no address")
@@ -214,22 +216,6 @@ def _fingerprint(order: ShopOrder) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _item_key(sku: str) -> str:
-    return sku.strip().upper()
-
-
-def _known_items(session: Session, shop: Shop, skus: set[str] | None = None) -> dict[str, int]:
-    """SKU in upper case → item id: shops are careless about case. What a person said of this shop's SKU goes first."""
-    items = select(func.upper(Item.sku), Item.id).where(Item.active)
-    said = select(ShopSku.sku, ShopSku.item_id).where(
-        ShopSku.warehouse_id == shop.warehouse_id, ShopSku.shop_id == shop.id
-    )
-    if skus is not None:
-        keys = {_item_key(sku) for sku in skus}
-        items, said = items.where(func.upper(Item.sku).in_(keys)), said.where(ShopSku.sku.in_(keys))
-    return {row[0]: row[1] for query in (items, said) for row in session.execute(query)}
-
-
 def _save(
     session: Session, warehouse_id: int, shop: Shop, order: ShopOrder, decision: Decision, known: dict[str, int]
 ) -> None:
@@ -310,24 +296,12 @@ def _plain(raw: dict[str, Any]) -> dict[str, Any]:
 
 def let_go(session: Session, order: Order) -> None:
     """A supervisor confirms a held order; items that are known by now are joined to its lines."""
-    lines = (
-        session.execute(
-            select(OrderLine).where(
-                OrderLine.warehouse_id == order.warehouse_id,
-                OrderLine.order_id == order.id,
-                OrderLine.kind == LineKind.GOODS,
-            )
-        )
-        .scalars()
-        .all()
-    )
+    lines = shop_items.goods_lines(session, order)
     if not lines:
         raise NothingToShip(order=order.shop_order_no)
-    known = _known_items(session, session.get_one(Shop, order.shop_id), {line.sku for line in lines})
-    for line in lines:
-        line.item_id = line.item_id or known.get(_item_key(line.sku))
-        if line.item_id is None and line.wanted:
-            raise HasUnknownItems(order=order.shop_order_no, sku=line.sku)
+    unknown = shop_items.join(session, order, lines)
+    if unknown is not None:
+        raise HasUnknownItems(order=order.shop_order_no, sku=unknown)
     journal.note(session, order, "hold_lifted", order.hold_reason, "")
     order.hold_reason, order.hold_facts = "", {}
     _suggest_again(session, order)

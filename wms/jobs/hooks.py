@@ -58,7 +58,8 @@ def act(database: Database, *, connect: lanes.Connect = connector_for, limit: in
         except ConnectorError as error:
             if error.reason in lanes.SHOP_WIDE or not error.permanent:
                 # The shop cannot be asked now, about this order or another: its lane rests, the others go on.
-                lanes.failed(database, claimed.shop, error)
+                wide = error.reason in lanes.SHOP_WIDE
+                (lanes.failed if wide else lanes.rest)(database, claimed.shop, error)
                 shut.add(shop_id)
             if error.reason in lanes.SHOP_WIDE:
                 _put_back(database, claimed, error)  # it says nothing of this order, so it counts as no try

@@ -20,9 +20,9 @@ from wms.connectors import ConnectorError, Rereads, ShopOrder, Windowed, connect
 from wms.connectors.kept import as_json, fingerprint, from_json
 from wms.db import Actor, Database
 from wms.errors import N_, Refusal
-from wms.flows import cancel, take_in
+from wms.flows import cancel, mapping, take_in
 from wms.jobs import lanes
-from wms.models import RawOrder, RawState, Shop, ShopLane, new_id
+from wms.models import RawOrder, RawState, Shop, ShopLane, Warehouse, new_id
 
 PULL_EVERY = timedelta(minutes=1)
 TRIES = 10
@@ -210,12 +210,49 @@ def settle(database: Database, warehouse_id: int, raw_id: int) -> str:
         return "failed"
 
 
-def settle_left(database: Database) -> int:
-    """Orders that were saved and not yet looked at when their reader died; returns how many."""
+def settle_left(database: Database, connect: lanes.Connect = connector_for) -> int:
+    """Orders saved and not yet looked at when their reader died, and those a person wants tried again; how many.
+
+    What could not be understood is read anew where the shop gives a single order: the same words would end the same.
+    """
     with database.reading() as session:
         left = session.execute(
             select(RawOrder.warehouse_id, RawOrder.id).where(RawOrder.state == RawState.NEW).order_by(RawOrder.id)
         ).all()
     for warehouse_id, raw_id in left:
-        settle(database, warehouse_id, raw_id)
+        if not _read_anew(database, warehouse_id, raw_id, connect):
+            settle(database, warehouse_id, raw_id)
     return len(left)
+
+
+def _read_anew(database: Database, warehouse_id: int, raw_id: int, connect: lanes.Connect) -> bool:
+    with database.reading() as session:
+        raw = session.get_one(RawOrder, (warehouse_id, raw_id))
+        shop = session.get_one(Shop, raw.shop_id)
+    if raw.body.get("hold") != "unreadable" or shop.id in lanes.paused(database):
+        return False
+    try:
+        return reread(database, shop, raw.shop_order_no, connect) not in ("", "same")
+    except ConnectorError as error:
+        log.warning("order %s of shop %s: %s", raw.shop_order_no, shop.code, error)
+    except Exception:
+        log.exception("order %s of shop %s was not read anew", raw.shop_order_no, shop.code)
+    return False
+
+
+def go_on(database: Database) -> int:
+    """Held orders whose unknown item is known by now go on, each in its own transaction; how many."""
+    with database.reading() as session:
+        waiting = [
+            (warehouse_id, order_id)
+            for warehouse_id in session.execute(select(Warehouse.id)).scalars()
+            for order_id in mapping.may_go_on(session, warehouse_id)
+        ]
+    gone = 0
+    for warehouse_id, order_id in waiting:
+        try:
+            with database.transaction(Actor(warehouse_id)) as session:
+                gone += mapping.go_on(session, warehouse_id, order_id)
+        except (Refusal, DBAPIError):
+            log.exception("held order %s", order_id)
+    return gone

@@ -17,13 +17,13 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from wms import journal
 from wms.clock import now
 from wms.connectors import Authorised, Connector, ConnectorError, OnToken, connector_for
 from wms.db import Actor, Database
+from wms.flows.shops import keep_key, lane
 from wms.models import Shop, ShopLane
 
 LEASE = timedelta(minutes=10)
@@ -61,9 +61,7 @@ def keeper(database: Database, warehouse_id: int, shop_id: int) -> OnToken:
 
     def keep(changed: dict[str, str]) -> None:
         with database.transaction(Actor(warehouse_id)) as session:
-            shop = session.execute(select(Shop).where(Shop.id == shop_id).with_for_update()).scalar_one()
-            shop.settings = {**shop.settings, **changed}
-            journal.note(session, shop, "key_renewed", "", ", ".join(sorted(changed)))
+            keep_key(session, shop_id, changed)
 
     return keep
 
@@ -73,19 +71,6 @@ def reach(database: Database, shop: Shop, connect: Connect = connector_for) -> C
     if connect is connector_for:
         connect = partial(connector_for, on_token=keeper(database, shop.warehouse_id, shop.id))
     return connect(shop.connector, shop.settings)
-
-
-def lane(session: Session, shop: Shop) -> ShopLane:
-    """The shop's lane, made at its first use; two makers at once make one."""
-    insert: Any = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    session.execute(
-        insert(ShopLane)
-        .values(shop_id=shop.id, warehouse_id=shop.warehouse_id, pulled=0, failures=0, by_hand=False)
-        .on_conflict_do_nothing()
-    )
-    return session.execute(
-        select(ShopLane).where(ShopLane.shop_id == shop.id).execution_options(populate_existing=True)
-    ).scalar_one()
 
 
 def to_pull(database: Database) -> list[int]:
@@ -175,6 +160,15 @@ def failed(database: Database, shop: Shop, error: ConnectorError) -> None:
         held.paused_until = now() + pause
         held.paused_reason, held.paused_facts = error.message, _plain(error.facts)
     log.warning("shop %s rests: %s", shop.code, error.reason)
+
+
+def rest(database: Database, shop: Shop, error: ConnectorError) -> None:
+    """Rest the lane of a shop that cannot be reached just now: soon again, then ever later, or as long as it says."""
+    with database.transaction(Actor(shop.warehouse_id)) as session:
+        held = lane(session, shop)
+        held.failures += 1
+        held.paused_until = next_pull(held.failures - 1, error.retry_after_s)
+        held.paused_reason, held.paused_facts = error.message, _plain(error.facts)
 
 
 def next_pull(failures: int, hint_s: float | None) -> datetime:

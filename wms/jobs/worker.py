@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from wms import print_lease
 from wms.clock import now
 from wms.db import Database, migrations_pending, open_database
-from wms.jobs import audit, carriers, erp, hooks, intake, print_queue, sync, tracking
+from wms.jobs import carriers, erp, hooks, intake, night, print_queue, stock_push, sync, tracking
 from wms.settings import Settings
 
 LOOK_EVERY_S = 0.05
@@ -30,6 +32,8 @@ ABANDONED = timedelta(minutes=2)
 
 HOOK_LOOK_EVERY = timedelta(seconds=1)
 """How soon an order is read anew after its shop told of it."""
+
+STOCK_LOOK_EVERY = timedelta(seconds=3)
 NIGHT_HOUR = 3
 
 log = logging.getLogger("wms.worker")
@@ -49,46 +53,62 @@ def run(settings: Settings, stop: threading.Event) -> None:
         database.close()
 
 
+class Errand:
+    """Something done every so often, never twice at once; it runs in a thread, a slow one delays only itself."""
+
+    def __init__(self, every: timedelta, work: Callable[[], object]) -> None:
+        self.every, self.work, self.next_at = every, work, now()
+        self.under_way: Future[object] | None = None
+
+    def start(self, pool: ThreadPoolExecutor) -> None:
+        if now() >= self.next_at and (self.under_way is None or self.under_way.done()):
+            self.next_at = now() + self.every
+            self.under_way = pool.submit(self.work)
+
+
 def _pace(database: Database, settings: Settings, stop: threading.Event) -> None:
-    busy: dict[tuple[int, int], object] = {}
-    asked: dict[tuple[int, int], object] = {}
-    next_push, next_abandoned, next_ask, next_track, last_night = now(), now(), now(), now(), _night(settings)
+    busy: dict[tuple[int, int], Future[None]] = {}
+    asked: dict[tuple[int, int], Future[None]] = {}
+    watcher, last_night = stock_push.Watcher(database), _night(settings)
+    errands = (
+        Errand(ABANDONED_EVERY, partial(_abandoned, database)),
+        Errand(PUSH_EVERY, partial(_push, database)),
+        Errand(PULL_LOOK_EVERY, partial(_pull, database)),
+        Errand(HOOK_LOOK_EVERY, partial(_knocked, database)),
+        Errand(STOCK_LOOK_EVERY, partial(_stock, watcher, stop)),
+        Errand(TRACK_EVERY, partial(_track, database, stop)),
+    )
+    next_ask = now()
     # A shop or a carrier that keeps us waiting must not keep the printers waiting: they have threads of their own.
-    with ThreadPoolExecutor(8, thread_name_prefix="print") as pool, ThreadPoolExecutor(6, "outside") as outside:
-        pushing = pulling = knocking = looking = None
-        next_pull = next_knock = now()
+    with ThreadPoolExecutor(8, thread_name_prefix="print") as pool, ThreadPoolExecutor(10, "outside") as outside:
+        if night.broken_off(database):
+            outside.submit(_at_night, database, settings, stop)
         while not stop.wait(LOOK_EVERY_S):
             try:
                 for key in print_lease.printers_due(database):
-                    if key not in busy or busy[key].done():  # type: ignore[attr-defined]
+                    if key not in busy or busy[key].done():
                         busy[key] = pool.submit(_print, database, key, stop)
                 if now() >= next_ask:
                     next_ask = now() + ASK_EVERY
                     for key in carriers.due(database):
-                        if key not in asked or asked[key].done():  # type: ignore[attr-defined]
+                        if key not in asked or asked[key].done():
                             asked[key] = outside.submit(_ask, database, key, stop)
-                if now() >= next_abandoned:
-                    next_abandoned = now() + ABANDONED_EVERY
-                    print_lease.ask_about_abandoned(database)
-                if now() >= next_push and (pushing is None or pushing.done()):
-                    next_push = now() + PUSH_EVERY
-                    pushing = outside.submit(_push, database)
-                    print_lease.give_up_abandoned(database, ABANDONED)
-                if now() >= next_pull and (pulling is None or pulling.done()):
-                    next_pull = now() + PULL_LOOK_EVERY
-                    pulling = outside.submit(_pull, database)
-                if now() >= next_knock and (knocking is None or knocking.done()):
-                    next_knock = now() + HOOK_LOOK_EVERY
-                    knocking = outside.submit(_knocked, database)
-                if now() >= next_track and (looking is None or looking.done()):
-                    next_track = now() + TRACK_EVERY
-                    looking = outside.submit(_track, database, stop)
+                for errand in errands:
+                    errand.start(outside)
                 if _night(settings) != last_night:
                     last_night = _night(settings)
-                    pool.submit(_at_night, database, settings)
+                    outside.submit(_at_night, database, settings, stop)
             except Exception:
                 log.exception("the worker stumbled and goes on")
                 stop.wait(2)
+
+
+def _abandoned(database: Database) -> None:
+    try:
+        print_lease.ask_about_abandoned(database)
+        print_lease.give_up_abandoned(database, ABANDONED)
+    except Exception:
+        log.exception("jobs that were fetched and left")
 
 
 def _print(database: Database, key: tuple[int, int], stop: threading.Event) -> None:
@@ -125,6 +145,7 @@ def _push(database: Database) -> None:
 def _pull(database: Database) -> None:
     try:
         intake.settle_left(database)
+        intake.go_on(database)
         for pulled in intake.pull_due(database):
             if pulled.error is not None:
                 log.warning("reading shop %s: %s", pulled.shop, pulled.error)
@@ -143,21 +164,28 @@ def _knocked(database: Database) -> None:
         log.exception("messages of shops")
 
 
+def _stock(watcher: stock_push.Watcher, stop: threading.Event) -> None:
+    try:
+        watcher.look()
+        for line in stock_push.tell(watcher.database, stop=stop).lines:
+            log.warning("stock %s", line)
+    except Exception:
+        log.exception("stock")
+
+
 def _night(settings: Settings) -> object:
     """The date of the last night hour passed, by the warehouse's clock."""
     local: datetime = now().astimezone(ZoneInfo(settings.timezone))
     return (local - timedelta(hours=NIGHT_HOUR)).date()
 
 
-def _at_night(database: Database, settings: Settings) -> None:
+def _at_night(database: Database, settings: Settings, stop: threading.Event | None = None) -> None:
     try:
-        sync.push_outstanding(database, all_now=True, limit=100_000)
-        erp.gather(database)
-        erp.report_levels(database)
-        erp.push_outstanding(database, all_now=True, limit=100_000)
-        for fault in audit.verify(database):
-            log.error("%s %s", fault.rule, fault.text)
-        log.info("tidied: %s", audit.tidy(database, settings.keep_scans_days))
-        log.info("messages of shops dropped: %s", hooks.tidy(database))
+        for done in night.run(database, settings, stop=stop):
+            for rule, fault in done.faults:
+                log.error("%s %s", rule, fault)
+            log.info("the night: %s, %s", "all is well" if done.run.right else "needs a person", done.verdicts)
+    except night.BusyElsewhere as busy:
+        log.info("%s", busy)
     except Exception:
         log.exception("night")

@@ -25,6 +25,7 @@ from wms.models.inbound import (
     ReceiptState,
     ReceiveWork,
 )
+from wms.models.nights import NightLine, NightRun, NightStep, NightVerdict
 from wms.models.orders import (
     LineKind,
     Order,
@@ -68,6 +69,7 @@ from wms.models.printing import (
     StationAgent,
     StationPrinter,
 )
+from wms.models.selling import ShopStock, StockBuffer, StockPush, StockPushState, StockQuota, StockWatch
 from wms.models.shops import GateCheck, RawOrder, RawState, ShopLane, ShopSku, Verdict
 from wms.models.stock import Allocation, Balance, Condition, MoveReason, StockMove
 
@@ -105,6 +107,10 @@ __all__ = [
     "Manifest",
     "ManifestState",
     "MoveReason",
+    "NightLine",
+    "NightRun",
+    "NightStep",
+    "NightVerdict",
     "NumbersFrom",
     "Operator",
     "Order",
@@ -140,13 +146,19 @@ __all__ = [
     "ShopEvent",
     "ShopLane",
     "ShopSku",
+    "ShopStock",
     "Shortage",
     "ShortageState",
     "SignIn",
     "Station",
     "StationAgent",
     "StationPrinter",
+    "StockBuffer",
     "StockMove",
+    "StockPush",
+    "StockPushState",
+    "StockQuota",
+    "StockWatch",
     "ToteUse",
     "TrackState",
     "Verdict",

@@ -23,6 +23,7 @@ class Item(Base):
     id: Mapped[int] = mapped_column(SmallId, primary_key=True)
     sku: Mapped[str] = mapped_column(String(64), unique=True)
     name: Mapped[str] = mapped_column(String(200))
+    category: Mapped[str] = mapped_column(String(64), default="", server_default="")
     weight_g: Mapped[int] = mapped_column(Integer, default=0)
     lot_tracked: Mapped[bool] = mapped_column(default=False)
     allows_counting: Mapped[bool] = mapped_column(default=False)

@@ -76,12 +76,16 @@ class RawOrder(InWarehouse, Base):
 
 
 class ShopSku(InWarehouse, Base):
-    """A shop's own name for an item of ours, said by a person on the page of unknown items."""
+    """A shop's own name for an item of ours, said by a person on the page of unknown items.
+
+    ``sku`` is compared (in capitals, without spaces around it); ``spelling`` is how the shop writes it.
+    """
 
     __tablename__ = "shop_sku"
     __table_args__ = (UniqueConstraint("warehouse_id", "shop_id", "sku"),)
     shop_id: Mapped[int] = mapped_column(ForeignKey("shop.id"))
     sku: Mapped[str] = mapped_column(String(64))
+    spelling: Mapped[str] = mapped_column(String(64), default="", server_default="")
     item_id: Mapped[int] = mapped_column(ForeignKey("item.id"))
 
 
