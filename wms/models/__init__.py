@@ -41,6 +41,7 @@ from wms.models.parcels import (
 from wms.models.people import Device, Journal, Operator, Role, ScanRequest, SignIn, Warehouse
 from wms.models.places import VIRTUAL, Location, LocationKind, ToteUse
 from wms.models.printing import PrintAttempt, Printer, PrinterLanguage, PrintJob, PrintState, Station
+from wms.models.rules import BlockEntry, BlockKind, GiftRule, ShopRule, TakenBack, TakenBackState
 from wms.models.shops import RawOrder, RawState, ShopLane, ShopSku
 from wms.models.stock import Allocation, Balance, Condition, MoveReason, StockMove
 
@@ -51,12 +52,15 @@ __all__ = [
     "Barcode",
     "BarcodeKind",
     "Base",
+    "BlockEntry",
+    "BlockKind",
     "Carrier",
     "Condition",
     "Count",
     "CountLine",
     "CountState",
     "Device",
+    "GiftRule",
     "Item",
     "Journal",
     "LineKind",
@@ -93,12 +97,15 @@ __all__ = [
     "ScanRequest",
     "Shop",
     "ShopLane",
+    "ShopRule",
     "ShopSku",
     "Shortage",
     "ShortageState",
     "SignIn",
     "Station",
     "StockMove",
+    "TakenBack",
+    "TakenBackState",
     "ToteUse",
     "Warehouse",
     "Wave",
