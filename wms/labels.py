@@ -622,7 +622,7 @@ def reprint(session: Session, parcel: Parcel, station: Station, reason: str) -> 
             PrintJob.kind == "waybill",
             PrintJob.reprint_of_id.is_(None),
         )
-        .order_by(PrintJob.id)
+        .order_by(PrintJob.id.desc())  # after void and redo, the label of the new number
         .limit(1)
     ).scalar_one_or_none()
     if first is None:

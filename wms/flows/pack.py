@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
-from wms import allocation, journal, labels, ledger, lookup, waybills
+from wms import allocation, journal, labels, ledger, lookup, taken_back, waybills
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import (
@@ -51,7 +51,7 @@ P = ParcelState
 STEPS = {
     P.OPEN: {P.VERIFIED, P.VOID},
     P.VERIFIED: {P.OPEN, P.LABELLED, P.VOID},
-    P.LABELLED: {P.HANDED_OVER, P.VOID},
+    P.LABELLED: {P.HANDED_OVER, P.VERIFIED, P.VOID},
     P.HANDED_OVER: {P.ACKNOWLEDGED},
     P.ACKNOWLEDGED: set[ParcelState](),
     P.VOID: set[ParcelState](),
@@ -199,6 +199,7 @@ def start(session: Session, operator_id: int, station: Station | None, text: str
         order = locked(session, warehouse_id, found.row.id)
     if order.state is OrderState.CANCELLED:
         raise OrderCancelled(order=order.shop_order_no)
+    taken_back.tell(session, order, order)
     if order.state is OrderState.PACKING:
         return _relieve(session, order, operator_id, station, idle)
     if order.state is not OrderState.PICKED:
@@ -274,6 +275,7 @@ def put_in(session: Session, parcel: Parcel, item: Item, pieces: int, lot: str |
     order = locked(session, parcel.warehouse_id, parcel.order_id)
     if order.cancel_asked or order.state is OrderState.CANCELLED:
         raise OrderCancelled(order=order.shop_order_no)
+    taken_back.tell(session, order, order)
     in_totes = [
         a
         for a in allocation.of_order(session, parcel.warehouse_id, parcel.order_id, LocationKind.TOTE)
@@ -377,6 +379,7 @@ def weigh(session: Session, parcel: Parcel, station: Station | None, entered: st
     order = locked(session, parcel.warehouse_id, parcel.order_id)
     if order.cancel_asked or order.state is OrderState.CANCELLED:
         raise OrderCancelled(order=order.shop_order_no)
+    taken_back.tell(session, order, order)
     if parcel.state is not P.VERIFIED:
         raise ChangedMeanwhile(what=parcel.code)
     parcel.weight_g = int(text)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Row, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from wms import allocation, count_requests, journal, ledger, lookup
+from wms import allocation, count_requests, journal, ledger, lookup, taken_back
 from wms.allocation import today
 from wms.clock import now
 from wms.db import actor_of
@@ -494,6 +494,8 @@ def _mine(session: Session, operator_id: int, task: PickTask) -> None:
         raise NotYours(operator=other.name if other else "—")
     if task.step is PickStep.STOPPED:
         raise OrderCancelled(order=session.get_one(Order, (task.warehouse_id, task.order_id)).shop_order_no)
+    if task.tell:
+        taken_back.tell(session, task, session.get_one(Order, (task.warehouse_id, task.order_id)))
 
 
 def scan_tote(session: Session, task: PickTask, text: str) -> None:

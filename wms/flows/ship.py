@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from wms import journal, ledger, lookup, waybills
+from wms import journal, ledger, lookup, taken_back, waybills
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import N_, ChangedMeanwhile, OrderCancelled, Refusal
@@ -115,6 +115,8 @@ def scan(session: Session, manifest: Manifest, text: str) -> Parcel:
     ).scalar_one()
     if order.cancel_asked or order.state is OrderState.CANCELLED:
         raise OrderCancelled(order=order.shop_order_no)
+    if taken_back.asked(session, order):
+        raise taken_back.AskedAfterLabel(order=order.shop_order_no)
     if void is not None or parcel.state is ParcelState.VOID:
         raise VoidLabel(parcel=parcel.code)
     if parcel.manifest_id is not None:

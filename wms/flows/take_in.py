@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import func, select
@@ -18,8 +18,9 @@ from wms.db import actor_of
 from wms.errors import N_, Refusal
 from wms.models import Item, Journal, LineKind, Order, OrderLine, OrderState, Shop, ShopSku, new_id
 from wms.order_states import advance
+from wms.rules import gifts
 
-Fate = Literal["new", "held", "same", "changed", "too_late", "skipped", "cancel", "intercept"]
+Fate = Literal["new", "held", "same", "changed", "part", "too_late", "skipped", "cancel", "intercept"]
 
 HOLD_UNKNOWN_ITEM = N_("unknown item: %(sku)s")
 HOLD_ABSURD = N_("unusual quantity: please confirm")
@@ -30,6 +31,7 @@ SKIP_NO_GOODS = N_("only services: nothing to ship")
 SKIP_SHIPPED = N_("already shipped at the shop")
 SKIP_OTHER = N_("not to be shipped in this state")
 INTERCEPT = N_("cancelled at the shop: stopped where it stands")
+PART = N_("%(pieces)s pieces were taken back at the shop")
 TOO_LATE = N_("changed at the shop, but work on it has begun: look at it")
 
 HOLD_REFUSED = N_("the buyer wants a refund and the shop said no: decide whether to ship")
@@ -69,6 +71,8 @@ class Decision:
     pieces: int
     why: str = ""
     facts: tuple[tuple[str, str], ...] = ()
+    parts: tuple[tuple[int, int], ...] = ()
+    """Of a ``part``: (id of our line, pieces) that whoever takes it in takes out with flows.cancel.take_back (R29)."""
 
 
 def preview(session: Session, warehouse_id: int, shop: Shop, orders: Iterable[ShopOrder]) -> list[Decision]:
@@ -105,6 +109,12 @@ def take(session: Session, shop: Shop, order: ShopOrder) -> Decision:
         assert row is not None
         advance(session, row, OrderState.CANCELLED)
         row.hold_reason = SKIP_CANCELLED
+    elif decision.fate == "part":
+        assert row is not None
+        if _only_parts_differ(session, row, order):
+            row.goods_sha256 = _fingerprint(order)  # whoever takes the parts out does so in this transaction
+        else:
+            _note_once(session, row, f"{order.state} {_fingerprint(order)[:16]}")
     elif decision.fate == "too_late":
         assert row is not None
         _note_once(session, row, f"{order.state} {_fingerprint(order)[:16]}")
@@ -112,7 +122,7 @@ def take(session: Session, shop: Shop, order: ShopOrder) -> Decision:
 
 
 def order_row(session: Session, shop: Shop, order_no: str) -> Order:
-    """The saved order; whoever takes in an ``intercept`` cancels it with this (R28, flows.cancel)."""
+    """The saved order; whoever takes in an ``intercept`` or a ``part`` stops it with this (R28, R29, flows.cancel)."""
     return session.execute(
         select(Order).where(
             Order.warehouse_id == actor_of(session).warehouse_id,
@@ -165,6 +175,10 @@ def _decide(
             return (say("too_late", TOO_LATE) if gone else say("intercept", INTERCEPT)), row
         return say("skipped", SKIP_CANCELLED), row
     if row is not None and not untouched:
+        parts = _taken_back(session, row, order)
+        if parts:
+            said = say("part", PART, pieces=str(sum(qty for _line, qty in parts)))
+            return replace(said, parts=parts), row
         return say("too_late", TOO_LATE), row
     if row is not None:
         return (say("changed") if wanted or order.hold else say("cancel", SKIP_NO_GOODS)), row
@@ -178,6 +192,48 @@ def _decide(
         return say("skipped", SKIP_OTHER), row
     why, facts = _hold(order, wanted, known)
     return (say("held", why, **facts) if why else say("new")), None
+
+
+def _taken_back(session: Session, row: Order, order: ShopOrder) -> tuple[tuple[int, int], ...]:
+    """Pieces that the shop wants no more of an order under way: (id of our line, pieces).
+
+    A line of which some have left is for people: shops call it closed because they know of the first parcel.
+    """
+    if row.state is OrderState.CANCELLED or order.state not in ("paid", "refunding"):
+        return ()
+    told = {line.line_ref[:96]: 0 if line.cancelled else line.qty for line in order.lines if line.kind == "goods"}
+    return tuple(
+        (line.id, line.wanted - told[line.line_ref])
+        for line in _home_lines(session, row)
+        if line.line_ref in told and not line.shipped_qty and line.wanted > told[line.line_ref]
+    )
+
+
+def _only_parts_differ(session: Session, row: Order, order: ShopOrder) -> bool:
+    """Whether nothing else of the order was changed: then this reading is done with once the parts are out."""
+    ours = {line.line_ref: line for line in _home_lines(session, row)}
+    theirs = {line.line_ref[:96]: line for line in order.lines if line.kind == "goods"}
+    return (
+        ours.keys() == theirs.keys()
+        and all(ours[ref].sku == line.sku[:64] and ours[ref].qty >= line.qty for ref, line in theirs.items())
+        and all(not ours[ref].shipped_qty or not line.cancelled for ref, line in theirs.items())
+        and (row.recipient, row.buyer_note, row.seller_memo)
+        == (asdict(order.recipient), order.buyer_note, order.seller_memo)
+        and order.state == "paid"
+        and not order.hold
+    )
+
+
+def _home_lines(session: Session, row: Order) -> list[OrderLine]:
+    """The goods lines that the shop knows of."""
+    lines = session.execute(
+        select(OrderLine).where(
+            OrderLine.warehouse_id == row.warehouse_id,
+            OrderLine.home_id == row.id,
+            OrderLine.kind == LineKind.GOODS,
+        )
+    ).scalars()
+    return [line for line in lines if not gifts.is_gift(line)]
 
 
 def _hold(order: ShopOrder, wanted: Sequence[ShopLine], known: dict[str, int]) -> tuple[str, dict[str, str]]:

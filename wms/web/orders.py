@@ -8,11 +8,11 @@ from typing import Any
 from flask import Blueprint, render_template, request
 from sqlalchemy.orm import Session
 
-from wms import labels, trace
-from wms.errors import N_, NotFound, Refusal, term
+from wms import labels, taken_back, trace
+from wms.errors import N_, BadQuantity, NotFound, Refusal, term
 from wms.flows import board, cancel, orders, release, take_in
 from wms.flows.release import Released
-from wms.models import Carrier, Order, OrderState, Role, Shop, Wave
+from wms.models import Carrier, Order, OrderLine, OrderState, Role, Shop, Wave
 from wms.order_states import locked
 from wms.web.access import database, operator, requires
 from wms.web.each import alone
@@ -125,6 +125,8 @@ def show_order(session: Session, order_id: int, **_where: Any) -> Screen:
             "carriers": orders.carriers(session),
             "may_change_carrier": order.state in orders.CARRIER_OPEN,
             "may_cancel": order.state not in (OrderState.SHIPPED, OrderState.ACKNOWLEDGED, OrderState.CANCELLED),
+            "taken_back": taken_back.what(session, who.warehouse_id, order.id),
+            "may_decide": bool(taken_back.asked(session, order)),
             "story": trace.story_of_order(session, order),
             "why": why,
         },
@@ -158,6 +160,44 @@ def cancel_order(session: Session, order_id: int) -> Message | None:
     cancel.cancel(session, stopped, request.form.get("why", "").strip()[:200] or "desk")
     return look(
         N_("Order %(order)s is cancelled. Goods already picked wait to be put back."), order=stopped.shop_order_no
+    )
+
+
+@bp.post("/desk/orders/<int:order_id>/lines/<int:line_id>/cancel")
+@requires(Role.SUPERVISOR)
+@first_time(lambda session, order_id, **_where: show_order(session, order_id))
+def cancel_line(session: Session, order_id: int, line_id: int) -> Message | None:
+    entered = request.form.get("qty", "").strip()
+    line = session.get(OrderLine, (operator().warehouse_id, line_id))
+    if line is None or line.order_id != order_id:
+        raise NotFound(what=term("This line"))
+    if not (entered.isascii() and entered.isdigit() and len(entered) < 10):
+        raise BadQuantity(entered=entered[:20] or "—", most=line.wanted)
+    order = session.get_one(Order, (operator().warehouse_id, order_id))
+    cancel.cancel_line(session, order, line, int(entered), "desk")
+    return look(N_("%(qty)s × %(item)s taken out of the order."), qty=int(entered), item=line.sku)
+
+
+@bp.post("/desk/orders/<int:order_id>/take-out")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def take_out(session: Session, order_id: int) -> Message | None:
+    order = session.get_one(Order, (operator().warehouse_id, order_id))
+    cancel.take_out(session, order)
+    return look(
+        N_("The label is void. Take the pieces out of the parcel at the bench and weigh it again: order %(order)s."),
+        order=order.shop_order_no,
+    )
+
+
+@bp.post("/desk/orders/<int:order_id>/send-it")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def send_it(session: Session, order_id: int) -> Message | None:
+    order = session.get_one(Order, (operator().warehouse_id, order_id))
+    cancel.send_all_the_same(session, order)
+    return done(
+        N_("Order %(order)s may leave as it is. Tell the shop that it was too late."), order=order.shop_order_no
     )
 
 

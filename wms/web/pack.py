@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, make_response, request
 from sqlalchemy.orm import Session
 
-from wms import labels, waybills
+from wms import labels, taken_back, waybills
 from wms.errors import N_, BadQuantity, ChangedMeanwhile, term
 from wms.flows import pack
 from wms.models import Carrier, Device, Location, Order, Parcel, ParcelState, Printer, Role, Station
@@ -43,6 +43,7 @@ def show(session: Session, **_where: Any) -> Screen:
         "lines": pack.lines(session, parcel),
         "carrier": session.get_one(Carrier, parcel.carrier_id),
         "last": pack.last(session, parcel),
+        "taken_back": taken_back.what(session, parcel.warehouse_id, parcel.order_id),
         "ParcelState": ParcelState,
     }
     return Screen("pack/weigh.html" if parcel.state is ParcelState.VERIFIED else "pack/scan_item.html", facts)

@@ -33,7 +33,10 @@ def upgrade() -> None:
     with op.batch_alter_table("order_line") as batch:
         batch.alter_column("home_id", existing_type=sa.BigInteger(), nullable=False)
         batch.create_foreign_key(
-            op.f("fk_order_line_warehouse_id_home_id"), "sales_order", ["warehouse_id", "home_id"], ["warehouse_id", "id"]
+            op.f("fk_order_line_warehouse_id_home_id"),
+            "sales_order",
+            ["warehouse_id", "home_id"],
+            ["warehouse_id", "id"],
         )
         batch.drop_constraint("uq_order_line_warehouse_id_order_id_line_ref", type_="unique")
         batch.create_unique_constraint("uq_order_line_ref", ["warehouse_id", "order_id", "home_id", "line_ref"])
