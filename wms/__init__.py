@@ -101,6 +101,7 @@ def _doors(app: Flask) -> None:
         lookup,
         offline,
         operators,
+        order_rules,
         orders,
         pack,
         people,
@@ -116,7 +117,7 @@ def _doors(app: Flask) -> None:
 
     access.guard(app)
     floor = (health, offline, people, setup, scanner_check, camera, receive, putaway, pick, pack, ship, count, lookup)
-    for room in (*floor, desk, orders, import_orders, printing, pushes, operators):
+    for room in (*floor, desk, orders, order_rules, import_orders, printing, pushes, operators):
         app.register_blueprint(room.bp)
 
 

@@ -15,12 +15,14 @@ from sqlalchemy.orm import Session
 from printers import image, languages, layouts, masking, raw
 from printers.errors import CannotPrint, DoesNotFit, RefusedLabel, WrongCheckDigit
 from printers.label import Label
-from wms import journal
+from wms import journal, rules
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import N_, Refusal
 from wms.models import (
     Barcode,
+    BlockEntry,
+    BlockKind,
     Carrier,
     Item,
     Location,
@@ -179,6 +181,7 @@ def _waybill_paper(
     """Names, phones and addresses go to the label masked as GB/T 41833 asks; the book keeps what the shop gave."""
     warehouse = session.get_one(Warehouse, parcel.warehouse_id)
     to = order.recipient
+    sender = _sender(session, order, warehouse)
     region = " ".join(
         part
         for part in (to.get("country"), to.get("province"), to.get("city"), to.get("district"), to.get("town"))
@@ -221,10 +224,10 @@ def _waybill_paper(
             said(masking.mask_address(str(to.get("address") or ""))),
         ),
         sender=layouts.Party(
-            said(masking.mask_name(warehouse.sender_name)),
-            masking.mask_phone(warehouse.sender_phone),
-            said(warehouse.sender_region),
-            said(masking.mask_address(warehouse.sender_address)),
+            said(masking.mask_name(sender["name"])),
+            masking.mask_phone(sender["phone"]),
+            said(sender["region"]),
+            said(masking.mask_address(sender["address"])),
         ),
         order_no=said(order.shop_order_no),
         goods=said(contents),
@@ -234,6 +237,18 @@ def _waybill_paper(
         printed_at_text=_local(warehouse, at),
         language=warehouse.label_language,
     )
+
+
+def _sender(session: Session, order: Order, warehouse: Warehouse) -> dict[str, str]:
+    """The warehouse, or the shop it ships for (代发): its buyers do not know us. What the shop leaves out is ours."""
+    ours = {
+        "name": warehouse.sender_name,
+        "phone": warehouse.sender_phone,
+        "region": warehouse.sender_region,
+        "address": warehouse.sender_address,
+    }
+    agent = rules.of_shop(session, session.get_one(Shop, order.shop_id))["agent"]
+    return {key: str(agent.facts.get(key) or own) if agent.on else own for key, own in ours.items()}
 
 
 def masked_recipient(order: Order) -> dict[str, str]:
@@ -248,6 +263,16 @@ def masked_recipient(order: Order) -> dict[str, str]:
         "region": region,
         "address": masking.mask_address(str(to.get("address") or "")),
     }
+
+
+def masked_entry(entry: BlockEntry) -> str:
+    """An entry of the block list for a screen: enough to know it again, not enough to copy it (R45)."""
+    if entry.kind is BlockKind.PHONE:
+        return masking.mask_phone(entry.value)
+    if entry.kind is BlockKind.ADDRESS:
+        name, place = entry.value.split("\n", 1)
+        return f"{masking.mask_name(name)} {place[:5]}…"
+    return f"{entry.value[:3]}…{entry.value[-2:]}" if len(entry.value) > 7 else entry.value
 
 
 def _printer(session: Session, station: Station, printer_id: int | None) -> Printer:

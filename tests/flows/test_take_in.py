@@ -30,7 +30,7 @@ SAID = ShopOrder(
     state="paid",
     ship_by=AT + timedelta(hours=8),
     lines=(LINE,),
-    recipient=Recipient(name="收件人001", address="样例街道 1 号"),
+    recipient=Recipient(name="收件人001", phone="10000000001", city="测试市", address="样例街道 1 号"),
 )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, case, func, select
 from sqlalchemy.orm import Session
 
-from wms import allocation, journal, labels, ledger, lookup, taken_back, waybills
+from wms import allocation, journal, labels, ledger, lookup, rules, taken_back, waybills
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import (
@@ -46,6 +46,7 @@ from wms.models import (
 )
 from wms.order_states import WORDS, goods, locked
 from wms.order_states import advance as advance_order
+from wms.rules import gifts
 
 P = ParcelState
 STEPS = {
@@ -101,6 +102,13 @@ class AnotherBench(Refusal):
     status = 409
 
 
+class MemoNotSeen(Refusal):
+    """What the seller asks for is done before the box is shut: once, by whoever packs."""
+
+    message = N_("The seller wrote a memo for order %(order)s. Read it and confirm it, then print the label.")
+    answer = "look"
+
+
 class NoCarrier(Refusal):
     message = N_("Order %(order)s has no carrier. A supervisor must choose one.")
     answer = "look"
@@ -113,11 +121,12 @@ class NoStation(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class LineToPack:
-    """One item of the order at the bench: pieces packed in this and earlier parcels, pieces wanted."""
+    """One item of the order at the bench: pieces packed in this and earlier parcels, pieces wanted, gifts of them."""
 
     item: Item
     packed: int
     wanted: int
+    gifts: int = 0
 
 
 def bind_station(session: Session, device: Device, text: str) -> Station:
@@ -380,6 +389,8 @@ def weigh(session: Session, parcel: Parcel, station: Station | None, entered: st
     if order.cancel_asked or order.state is OrderState.CANCELLED:
         raise OrderCancelled(order=order.shop_order_no)
     taken_back.tell(session, order, order)
+    if memo_waits(session, order):
+        raise MemoNotSeen(order=order.shop_order_no)
     if parcel.state is not P.VERIFIED:
         raise ChangedMeanwhile(what=parcel.code)
     parcel.weight_g = int(text)
@@ -393,6 +404,21 @@ def weigh(session: Session, parcel: Parcel, station: Station | None, entered: st
     else:
         advance_order(session, order, OrderState.PACKED)
     return job
+
+
+def memo_waits(session: Session, order: Order) -> bool:
+    """Whether the seller's memo is still to be confirmed before the label."""
+    return (
+        bool(order.seller_memo.strip()) and order.memo_seen_at is None and rules.is_on(session, order.shop_id, "memo")
+    )
+
+
+def memo_seen(session: Session, parcel: Parcel) -> None:
+    """The packer has read what the seller wrote and done it."""
+    order = locked(session, parcel.warehouse_id, parcel.order_id)
+    if order.memo_seen_at is None:
+        order.memo_seen_at = now()
+        journal.note(session, order, "memo_seen")
 
 
 def undo(session: Session, parcel: Parcel) -> None:
@@ -439,8 +465,13 @@ def lines(session: Session, parcel: Parcel) -> list[LineToPack]:
     ):
         packed[item_id] = int(qty)
     result = []
-    for item, wanted in session.execute(
-        select(Item, func.sum(OrderLine.qty - OrderLine.cancelled_qty))
+    wanted_pieces = OrderLine.qty - OrderLine.cancelled_qty
+    for item, wanted, given in session.execute(
+        select(
+            Item,
+            func.sum(wanted_pieces),
+            func.sum(case((OrderLine.line_ref.like(f"{gifts.PREFIX}%"), wanted_pieces), else_=0)),
+        )
         .join(OrderLine, OrderLine.item_id == Item.id)
         .where(
             OrderLine.warehouse_id == parcel.warehouse_id,
@@ -451,7 +482,7 @@ def lines(session: Session, parcel: Parcel) -> list[LineToPack]:
         .group_by(Item.id)
         .order_by(Item.sku)
     ):
-        result.append(LineToPack(item, packed.get(item.id, 0), int(wanted)))
+        result.append(LineToPack(item, packed.get(item.id, 0), int(wanted), int(given)))
     return result
 
 

@@ -26,6 +26,7 @@ from wms.models import (
     new_id,
 )
 from wms.order_states import advance, goods, locked, require
+from wms.rules import gifts
 
 
 class NothingToRelease(Refusal):
@@ -87,7 +88,7 @@ def release(session: Session, wave: Wave, order_id: int) -> Released:
     """
     order = locked(session, wave.warehouse_id, order_id)
     require(order, OrderState.READY)
-    missing = _promise_all(session, order)
+    missing = _without_gifts(session, _promise_all(session, order))
     if missing:
         give_back(session, order)
         for line, pieces in missing:
@@ -123,6 +124,16 @@ def _promise_all(session: Session, order: Order) -> list[tuple[OrderLine, int]]:
         if needed > 0 and (left := allocation.promise(session, line, needed)):
             missing.append((line, left))
     return missing
+
+
+def _without_gifts(session: Session, missing: list[tuple[OrderLine, int]]) -> list[tuple[OrderLine, int]]:
+    """Gifts are given while there are any: one that is missing is left out, and the order goes."""
+    for line, pieces in missing:
+        if gifts.is_gift(line):
+            line.cancelled_qty += pieces
+            journal.note(session, line, "gift_left_out", "", pieces)
+    session.flush()
+    return [(line, pieces) for line, pieces in missing if not gifts.is_gift(line)]
 
 
 def give_back(session: Session, order: Order) -> None:

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from wms import journal
+from wms import journal, rules
 from wms.clock import now
 from wms.connectors import ShopLine, ShopOrder
 from wms.db import actor_of
 from wms.errors import N_, Refusal
-from wms.models import Item, Journal, LineKind, Order, OrderLine, OrderState, Shop, ShopSku, new_id
+from wms.models import Item, Journal, LineKind, Order, OrderLine, OrderState, Shop, ShopSku, Warehouse, new_id
 from wms.order_states import advance
-from wms.rules import gifts
+from wms.rules import address, block_list, gifts, ship_by
 
+Standing = Mapping[str, rules.Setting]
 Fate = Literal["new", "held", "same", "changed", "part", "too_late", "skipped", "cancel", "intercept"]
 
 HOLD_UNKNOWN_ITEM = N_("unknown item: %(sku)s")
 HOLD_ABSURD = N_("unusual quantity: please confirm")
 HOLD_REFUND = N_("a refund is asked for")
-HOLD_ADDRESS = N_("no address")
 SKIP_CANCELLED = N_("cancelled at the shop: nothing to ship")
 SKIP_NO_GOODS = N_("only services: nothing to ship")
 SKIP_SHIPPED = N_("already shipped at the shop")
@@ -77,8 +79,8 @@ class Decision:
 
 def preview(session: Session, warehouse_id: int, shop: Shop, orders: Iterable[ShopOrder]) -> list[Decision]:
     """Say order by order what ``take`` would do, writing nothing."""
-    known = _known_items(session, shop)
-    return [_decide(session, warehouse_id, shop, order, known)[0] for order in orders]
+    known, stand = _known_items(session, shop), rules.of_shop(session, shop)
+    return [_decide(session, warehouse_id, shop, order, known, stand)[0] for order in orders]
 
 
 def unknown_items(session: Session, shop: Shop, orders: Iterable[ShopOrder]) -> dict[str, str]:
@@ -98,13 +100,13 @@ def unknown_items(session: Session, shop: Shop, orders: Iterable[ShopOrder]) -> 
 def take(session: Session, shop: Shop, order: ShopOrder) -> Decision:
     """Save one order in this transaction. The same order again is left as it is."""
     warehouse_id = actor_of(session).warehouse_id
-    known = _known_items(session, shop, {line.sku for line in order.lines})
-    decision, row = _decide(session, warehouse_id, shop, order, known)
+    known, stand = _known_items(session, shop, {line.sku for line in order.lines}), rules.of_shop(session, shop)
+    decision, row = _decide(session, warehouse_id, shop, order, known, stand)
     if decision.fate in ("new", "held"):
-        _save(session, warehouse_id, shop, order, decision, known)
+        _save(session, warehouse_id, shop, order, decision, known, stand)
     elif decision.fate == "changed":
         assert row is not None
-        _change(session, row, order, known)
+        _change(session, row, shop, order, known, stand)
     elif decision.fate == "cancel":
         assert row is not None
         advance(session, row, OrderState.CANCELLED)
@@ -150,7 +152,7 @@ def _note_once(session: Session, row: Order, said: str) -> None:
 
 
 def _decide(
-    session: Session, warehouse_id: int, shop: Shop, order: ShopOrder, known: dict[str, int]
+    session: Session, warehouse_id: int, shop: Shop, order: ShopOrder, known: dict[str, int], stand: Standing
 ) -> tuple[Decision, Order | None]:
     wanted = [line for line in order.lines if line.kind == "goods" and not line.cancelled]
     pieces = sum(line.qty for line in wanted)
@@ -190,7 +192,7 @@ def _decide(
         return say("skipped", SKIP_NO_GOODS), row
     if order.state == "other":
         return say("skipped", SKIP_OTHER), row
-    why, facts = _hold(order, wanted, known)
+    why, facts = _hold(session, shop, order, wanted, known, stand)
     return (say("held", why, **facts) if why else say("new")), None
 
 
@@ -236,7 +238,14 @@ def _home_lines(session: Session, row: Order) -> list[OrderLine]:
     return [line for line in lines if not gifts.is_gift(line)]
 
 
-def _hold(order: ShopOrder, wanted: Sequence[ShopLine], known: dict[str, int]) -> tuple[str, dict[str, str]]:
+def _hold(
+    session: Session,
+    shop: Shop,
+    order: ShopOrder,
+    wanted: Sequence[ShopLine],
+    known: dict[str, int],
+    stand: Standing,
+) -> tuple[str, dict[str, str]]:
     """The first reason to hold. An unknown item comes last: letting the order go asks for it again by itself."""
     if order.state == "refunding":
         return HOLD_REFUND, {}
@@ -246,6 +255,12 @@ def _hold(order: ShopOrder, wanted: Sequence[ShopLine], known: dict[str, int]) -
         return HOLDS[order.hold], {}
     if order.hold:
         return HOLD_UNSURE, {"hold": order.hold}
+    if stand["block_list"].on and (entry := block_list.find(session, shop, order)):
+        return block_list.HELD, {"reason": entry.reason, "who": entry.entered_by}
+    # A file without addresses is a shop's way to let us pack; what it does not know it cannot leave out.
+    judged = stand["address"].on and not (shop.connector == "csv" and address.says_nothing(order.recipient))
+    if judged and (lacks := address.missing(order.recipient)):
+        return lacks, {}
     for line in wanted:
         if _item_key(line.sku) not in known:
             return HOLD_UNKNOWN_ITEM, {"sku": line.sku}
@@ -282,7 +297,13 @@ def _known_items(session: Session, shop: Shop, skus: set[str] | None = None) -> 
 
 
 def _save(
-    session: Session, warehouse_id: int, shop: Shop, order: ShopOrder, decision: Decision, known: dict[str, int]
+    session: Session,
+    warehouse_id: int,
+    shop: Shop,
+    order: ShopOrder,
+    decision: Decision,
+    known: dict[str, int],
+    stand: Standing,
 ) -> None:
     row = Order(
         warehouse_id=warehouse_id,
@@ -294,7 +315,7 @@ def _save(
         hold_facts=dict(decision.facts),
         carrier_id=shop.carrier_id,
         ordered_at=order.ordered_at,
-        ship_by=order.ship_by,
+        ship_by=_ship_by(session, shop, order, stand),
         taken_in_at=now(),
         recipient=asdict(order.recipient),
         buyer_note=order.buyer_note,
@@ -305,7 +326,23 @@ def _save(
     session.add(row)
     session.flush()
     _lines(session, row, order, known)
+    _rules(session, row, shop, order, stand)
     journal.note(session, row, "taken_in", "", row.state)
+
+
+def _ship_by(session: Session, shop: Shop, order: ShopOrder, stand: Standing) -> datetime | None:
+    if not stand["ship_by"].on:
+        return order.ship_by
+    zone = ZoneInfo(session.get_one(Warehouse, shop.warehouse_id).timezone)
+    return ship_by.due(order.ordered_at or now(), stand["ship_by"].facts, zone, order.ship_by)
+
+
+def _rules(session: Session, row: Order, shop: Shop, order: ShopOrder, stand: Standing) -> None:
+    """What the rules do to an order whose lines were just written."""
+    if row.hold_reason == block_list.HELD and (entry := block_list.find(session, shop, order)):
+        block_list.count(session, entry)
+    if stand["gifts"].on:
+        gifts.add(session, row)
 
 
 def _lines(session: Session, row: Order, order: ShopOrder, known: dict[str, int]) -> None:
@@ -328,7 +365,7 @@ def _lines(session: Session, row: Order, order: ShopOrder, known: dict[str, int]
     session.flush()
 
 
-def _change(session: Session, row: Order, order: ShopOrder, known: dict[str, int]) -> None:
+def _change(session: Session, row: Order, shop: Shop, order: ShopOrder, known: dict[str, int], stand: Standing) -> None:
     """An order not yet released follows the shop; its lines are written anew."""
     for line in session.execute(
         select(OrderLine).where(OrderLine.warehouse_id == row.warehouse_id, OrderLine.order_id == row.id)
@@ -336,11 +373,15 @@ def _change(session: Session, row: Order, order: ShopOrder, known: dict[str, int
         session.delete(line)
     session.flush()
     wanted = [line for line in order.lines if line.kind == "goods" and not line.cancelled]
-    why, facts = _hold(order, wanted, known)
+    why, facts = _hold(session, shop, order, wanted, known, stand)
     _lines(session, row, order, known)
+    if order.seller_memo != row.seller_memo:
+        row.memo_seen_at = None
     row.recipient, row.buyer_note, row.seller_memo = asdict(order.recipient), order.buyer_note, order.seller_memo
     row.goods_sha256, row.raw = _fingerprint(order), _plain(order.raw)
     row.hold_reason, row.hold_facts = why, facts
+    row.ship_by = _ship_by(session, shop, order, stand)
+    _rules(session, row, shop, order, stand)
     advance(session, row, OrderState.HELD if why else OrderState.READY)
     journal.note(session, row, "changed_at_shop", "", row.state)
 

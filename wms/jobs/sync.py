@@ -34,6 +34,7 @@ from wms.models import (
     WaybillState,
 )
 from wms.order_states import advance as advance_order
+from wms.rules import gifts
 
 LEASE = timedelta(minutes=5)
 FIRST_RETRY = timedelta(seconds=30)
@@ -196,7 +197,13 @@ def _of_parcel(session: Session, order: Order, parcel: Parcel) -> Shipment:
                 ParcelLine,
                 and_(ParcelLine.warehouse_id == OrderLine.warehouse_id, ParcelLine.order_line_id == OrderLine.id),
             )
-            .where(ParcelLine.warehouse_id == warehouse_id, ParcelLine.parcel_id == parcel.id, ParcelLine.qty > 0)
+            .where(
+                ParcelLine.warehouse_id == warehouse_id,
+                ParcelLine.parcel_id == parcel.id,
+                ParcelLine.qty > 0,
+                OrderLine.home_id == order.id,
+                OrderLine.line_ref.not_like(f"{gifts.PREFIX}%"),  # our gifts are no lines of the shop's order
+            )
             .group_by(OrderLine.line_ref, OrderLine.sku)
             .order_by(OrderLine.line_ref)
         )

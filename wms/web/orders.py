@@ -42,7 +42,8 @@ def _page_no() -> int:
 def show_list(session: Session, **_where: Any) -> Screen:
     who = operator()
     state, begins, number = _state(request.args.get("state", "")), request.args.get("q", "").strip()[:64], _page_no()
-    rows = board.listed(session, who.warehouse_id, state, begins, (number - 1) * A_PAGE, A_PAGE + 1)
+    due = request.args.get("due", "") if request.args.get("due") in ("over", "soon") else ""
+    rows = board.listed(session, who.warehouse_id, state, begins, (number - 1) * A_PAGE, A_PAGE + 1, due)
     return Screen(
         "desk/orders.html",
         {
@@ -50,6 +51,7 @@ def show_list(session: Session, **_where: Any) -> Screen:
             "more": len(rows) > A_PAGE,
             "page": number,
             "state": state,
+            "due": due,
             "q": begins,
             "numbers": board.orders(session, who.warehouse_id),
             "states": list(OrderState),

@@ -43,6 +43,7 @@ def show(session: Session, **_where: Any) -> Screen:
         "lines": pack.lines(session, parcel),
         "carrier": session.get_one(Carrier, parcel.carrier_id),
         "last": pack.last(session, parcel),
+        "memo_waits": pack.memo_waits(session, order),
         "taken_back": taken_back.what(session, parcel.warehouse_id, parcel.order_id),
         "ParcelState": ParcelState,
     }
@@ -129,6 +130,14 @@ def count(session: Session) -> Message | None:
 def full(session: Session) -> Message | None:
     pack.parcel_full(session, _open(session))
     return look(N_("Close this parcel and weigh it. The rest goes into another one."))
+
+
+@bp.post("/pack/memo")
+@requires(Role.PACKER)
+@first_time(show)
+def memo(session: Session) -> Message | None:
+    pack.memo_seen(session, _open(session))
+    return done(N_("The memo is confirmed."))
 
 
 @bp.post("/pack/undo")
