@@ -33,6 +33,6 @@ def missing(recipient: Recipient) -> str:
 
 
 def says_nothing(recipient: Recipient) -> bool:
-    """A file without columns for the recipient: its orders are not judged by what it cannot say."""
-    parts = (recipient.name, recipient.phone, recipient.address, recipient.city, recipient.province, recipient.oaid)
+    """A file without columns for an address: its orders are not judged by what it cannot say."""
+    parts = (recipient.phone, recipient.address, recipient.city, recipient.province, recipient.oaid)
     return not any(part.strip() for part in parts)

@@ -276,7 +276,7 @@ def _take_or_stop(session: Session, shop: Shop, order: ShopOrder) -> Decision:
     return decision
 
 
-def _ask(session: Session, shop: Shop, order: ShopOrder) -> None:
+def _ask_supervisor(session: Session, shop: Shop, order: ShopOrder) -> None:
     """R29: what has its label stays here until a supervisor has decided."""
     parts = take_in.preview(session, shop.warehouse_id, shop, [order])[0].parts
     cancel.ask(session, take_in.order_row(session, shop, order.shop_order_no), parts)
@@ -289,7 +289,7 @@ def _take_one(shop: Shop, order: ShopOrder) -> Decision:
         return alone(partial(_take_or_stop, shop=shop, order=order))
     except Refusal as refusal:
         if isinstance(refusal, cancel.Labelled):
-            alone(partial(_ask, shop=shop, order=order))
+            alone(partial(_ask_supervisor, shop=shop, order=order))
         return Decision(order.shop_order_no, "failed", len(order.lines), pieces, say_refusal(refusal))  # type: ignore[arg-type]
     except DBAPIError:
         logging.getLogger("wms").exception("order %s was not taken in", order.shop_order_no)
