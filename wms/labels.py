@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from printers import image, languages, layouts, masking, raw
 from printers.errors import CannotPrint, DoesNotFit, RefusedLabel, WrongCheckDigit
 from printers.label import Label
-from wms import journal, rules
+from wms import journal, rules, together
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import N_, Refusal
@@ -231,7 +231,7 @@ def _waybill_paper(
         ),
         order_no=said(order.shop_order_no),
         goods=said(contents),
-        note=said(order.buyer_note[:200]),
+        note=said("; ".join(each.buyer_note for each in together.all_carried(session, order) if each.buyer_note)[:200]),
         parcel_no=str(number),
         weight_g=parcel.weight_g or 0,
         printed_at_text=_local(warehouse, at),

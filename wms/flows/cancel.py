@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import and_, func, select, update
 from sqlalchemy.orm import Session
 
-from wms import allocation, journal, labels, ledger, taken_back, waybills
+from wms import allocation, journal, labels, ledger, taken_back, together, waybills
 from wms.clock import now
 from wms.errors import N_, BadQuantity, ChangedMeanwhile, Refusal, term
 from wms.journal import advance
@@ -69,7 +69,59 @@ def cancel(session: Session, order: Order, why: str) -> None:
     Goods already picked stay in their tote, or in the voided parcel, until they are put away again.
     """
     order = locked(session, order.warehouse_id, order.id)
-    if order.state is OrderState.CANCELLED:
+    if order.state is S.CANCELLED:
+        return
+    lead = session.get_one(Order, (order.warehouse_id, order.merged_into_id)) if order.state is S.MERGED else order
+    if lead.state in (S.READY, S.HELD):
+        together.undo_merge(session, order)  # nothing was released: each is its own order again
+    elif order.state is S.MERGED or together.merged_into(session, order):
+        _cancel_one_of_them(session, order, why)
+        return
+    parts = together.parts_of(session, order)
+    for part in parts:
+        if part.state in (S.SHIPPED, S.ACKNOWLEDGED):
+            raise TooLate(order=order.shop_order_no, parcels=_gone(session, part))
+    for part in parts:
+        _stop(session, locked(session, part.warehouse_id, part.id), why)
+    _stop(session, order, why)
+
+
+def _cancel_one_of_them(session: Session, order: Order, why: str) -> None:
+    """One of merged orders under way: its lines alone; the others go on (R28)."""
+    take_back(session, order, parts_of(session, order), why)
+    order = locked(session, order.warehouse_id, order.id)
+    order.cancel_asked = order.state is S.CANCELLED
+    journal.note(session, order, "cancelled", order.state, why)
+
+
+def parts_of(session: Session, home: Order) -> list[tuple[int, int]]:
+    """All that a shop's order still wants: (line, pieces)."""
+    return [
+        (line.id, line.wanted)
+        for line in session.execute(
+            select(OrderLine).where(
+                OrderLine.warehouse_id == home.warehouse_id,
+                OrderLine.home_id == home.id,
+                OrderLine.kind == LineKind.GOODS,
+                OrderLine.qty > OrderLine.cancelled_qty,
+            )
+        ).scalars()
+        if not gifts.is_gift(line)
+    ]
+
+
+def _gone(session: Session, order: Order) -> str:
+    codes = session.execute(
+        select(Parcel.code).where(
+            Parcel.warehouse_id == order.warehouse_id, Parcel.order_id == order.id, Parcel.state.in_(GONE)
+        )
+    ).scalars()
+    return ", ".join(codes) or "—"
+
+
+def _stop(session: Session, order: Order, why: str) -> None:
+    """Stop an order with all it carries."""
+    if order.state is S.CANCELLED:
         return
     parcels = (
         session.execute(
@@ -123,7 +175,11 @@ def cancel(session: Session, order: Order, why: str) -> None:
     )
     journal.note(session, order, "cancelled", order.state, why)
     order.cancel_asked = True
-    advance_order(session, order, OrderState.CANCELLED)
+    advance_order(session, order, S.CANCELLED)
+    for other in together.merged_into(session, order):
+        if other.state is S.MERGED:
+            other.cancel_asked = True
+            advance_order(session, other, S.CANCELLED)
 
 
 def cancel_line(session: Session, order: Order, line: OrderLine, qty: int, why: str = "shop") -> None:
@@ -161,7 +217,7 @@ def cancel_lines(session: Session, order: Order, parts: Sequence[tuple[int, int]
             raise BadQuantity(entered=qty, most=lines[line_id].wanted)
     going = dict(parts)
     if all(line.wanted <= going.get(line.id, 0) for line in lines.values() if not gifts.is_gift(line)):
-        cancel(session, order, why)
+        _stop(session, order, why)
         return
     for line_id, qty in parts:
         _take_back(session, order, lines[line_id], qty, why, tasks, parcels)
@@ -172,6 +228,16 @@ def cancel_lines(session: Session, order: Order, parts: Sequence[tuple[int, int]
             _take_back(session, order, line, free, "gift", tasks, parcels)
     session.flush()
     _go_on(session, order, tasks, parcels)
+    _none_left_of(session, order)
+
+
+def _none_left_of(session: Session, order: Order) -> None:
+    """Merged orders of which no piece is wanted any more are cancelled; the order that carries them goes on."""
+    wanted = {line.home_id for line in _lines(session, order).values() if not gifts.is_gift(line)}
+    for other in together.merged_into(session, order):
+        if other.state is S.MERGED and other.id not in wanted:
+            other.cancel_asked = True
+            advance_order(session, other, S.CANCELLED)
 
 
 def _hold(session: Session, order: Order) -> tuple[Order, list[PickTask], list[Parcel]]:
@@ -415,8 +481,7 @@ def _pack_on(session: Session, order: Order, parcels: Sequence[Parcel], more_in_
     advance(session, bench, ParcelState.VOID, steps)
     advance_order(session, order, S.PACKED)
     if all(parcel.state in GONE for parcel in parcels if parcel is not bench):
-        order.shipped_at = now()
-        advance_order(session, order, S.SHIPPED)
+        together.shipped(session, order)
 
 
 def ask(session: Session, home: Order, parts: Sequence[tuple[int, int]], why: str = "shop") -> None:

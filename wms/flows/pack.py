@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import and_, case, func, select
 from sqlalchemy.orm import Session
 
-from wms import allocation, journal, labels, ledger, lookup, rules, taken_back, waybills
+from wms import allocation, journal, labels, ledger, lookup, rules, taken_back, together, waybills
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import (
@@ -208,6 +208,8 @@ def start(session: Session, operator_id: int, station: Station | None, text: str
         order = locked(session, warehouse_id, found.row.id)
     if order.state is OrderState.CANCELLED:
         raise OrderCancelled(order=order.shop_order_no)
+    if order.state is OrderState.MERGED and order.merged_into_id is not None:
+        order = locked(session, warehouse_id, order.merged_into_id)
     taken_back.tell(session, order, order)
     if order.state is OrderState.PACKING:
         return _relieve(session, order, operator_id, station, idle)
@@ -416,9 +418,10 @@ def memo_waits(session: Session, order: Order) -> bool:
 def memo_seen(session: Session, parcel: Parcel) -> None:
     """The packer has read what the seller wrote and done it."""
     order = locked(session, parcel.warehouse_id, parcel.order_id)
-    if order.memo_seen_at is None:
-        order.memo_seen_at = now()
-        journal.note(session, order, "memo_seen")
+    for each in together.all_carried(session, order):
+        if each.memo_seen_at is None:
+            each.memo_seen_at = now()
+            journal.note(session, each, "memo_seen")
 
 
 def undo(session: Session, parcel: Parcel) -> None:

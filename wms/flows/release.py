@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from wms import allocation, journal, ledger
+from wms import allocation, journal, ledger, together
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import N_, Refusal
@@ -36,6 +36,11 @@ class NothingToRelease(Refusal):
 
 class StillShort(Refusal):
     message = N_("Order %(order)s is still short of %(pieces)s pieces. Receive or count first.")
+    answer = "look"
+
+
+class NothingThere(Refusal):
+    message = N_("Order %(order)s cannot be parted: all of it is there, or nothing.")
     answer = "look"
 
 
@@ -183,6 +188,18 @@ def ship_without(session: Session, order: Order) -> None:
         advance(session, order, OrderState.CANCELLED)
         return
     _go_on(session, order)
+
+
+def ship_the_rest_later(session: Session, order: Order) -> Order:
+    """A supervisor sends what is there now; the missing pieces become a part of their own, ready when there are any."""
+    require(order, OrderState.SHORT)
+    missing = _promise_all(session, order)
+    if not missing or sum(line.wanted for line in goods(session, order)) == sum(pieces for _line, pieces in missing):
+        raise NothingThere(order=order.shop_order_no)
+    part = together.split_off(session, order, missing)
+    _resolve(session, order, "later")
+    _go_on(session, order)
+    return part
 
 
 def _resolve(session: Session, order: Order, decision: str) -> None:

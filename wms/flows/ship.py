@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from wms import journal, ledger, lookup, taken_back, waybills
+from wms import journal, ledger, lookup, taken_back, together, waybills
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import N_, ChangedMeanwhile, OrderCancelled, Refusal
@@ -31,7 +31,6 @@ from wms.models import (
     WaybillState,
     new_id,
 )
-from wms.order_states import advance as advance_order
 from wms.order_states import locked
 from wms.scan import parse
 
@@ -134,16 +133,17 @@ def scan(session: Session, manifest: Manifest, text: str) -> Parcel:
     _leave(session, parcel)
     parcel.manifest_id, parcel.handed_over_at = manifest.id, now()
     advance(session, parcel, ParcelState.HANDED_OVER, STEPS)
-    session.add(
+    session.add_all(
         Push(
             warehouse_id=warehouse_id,
-            shop_id=order.shop_id,
-            order_id=order.id,
+            shop_id=home.shop_id,
+            order_id=home.id,
             parcel_id=parcel.id,
             state=PushState.PENDING,
             next_at=now(),
             created_at=now(),
         )
+        for home in together.homes_in(session, parcel)
     )
     session.flush()
     waiting = session.execute(
@@ -156,8 +156,7 @@ def scan(session: Session, manifest: Manifest, text: str) -> Parcel:
         )
     ).scalar_one()
     if not waiting and order.state is OrderState.PACKED:
-        order.shipped_at = now()
-        advance_order(session, order, OrderState.SHIPPED)
+        together.shipped(session, order)
     return parcel
 
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from wms import journal, rules
+from wms import journal, rules, together
 from wms.clock import now
 from wms.connectors import ShopLine, ShopOrder
 from wms.db import actor_of
@@ -106,11 +106,17 @@ def take(session: Session, shop: Shop, order: ShopOrder) -> Decision:
         _save(session, warehouse_id, shop, order, decision, known, stand)
     elif decision.fate == "changed":
         assert row is not None
+        together.undo_merge(session, row)  # the recipient may be another now
         _change(session, row, shop, order, known, stand)
     elif decision.fate == "cancel":
         assert row is not None
+        together.undo_merge(session, row)
         advance(session, row, OrderState.CANCELLED)
         row.hold_reason = SKIP_CANCELLED
+    elif decision.fate == "intercept":
+        assert row is not None
+        if together.merged_into(session, row):
+            row.goods_sha256 = _fingerprint(order)  # it goes on as the carrier of the others, so its state cannot tell
     elif decision.fate == "part":
         assert row is not None
         if _only_parts_differ(session, row, order):
@@ -168,7 +174,7 @@ def _decide(
     fingerprint = _fingerprint(order)
     if row is not None and row.goods_sha256 == fingerprint:
         return say("same"), row
-    untouched = row is not None and row.state in (OrderState.HELD, OrderState.READY)
+    untouched = row is not None and _untouched(session, row)
     if order.state == "cancelled":
         if row is not None and row.state is not OrderState.CANCELLED:
             if untouched:
@@ -204,21 +210,42 @@ def _taken_back(session: Session, row: Order, order: ShopOrder) -> tuple[tuple[i
     if row.state is OrderState.CANCELLED or order.state not in ("paid", "refunding"):
         return ()
     told = {line.line_ref[:96]: 0 if line.cancelled else line.qty for line in order.lines if line.kind == "goods"}
-    return tuple(
-        (line.id, line.wanted - told[line.line_ref])
-        for line in _home_lines(session, row)
-        if line.line_ref in told and not line.shipped_qty and line.wanted > told[line.line_ref]
-    )
+    ours: dict[str, list[OrderLine]] = {}
+    for line in _home_lines(session, row):
+        ours.setdefault(line.line_ref, []).append(line)
+    parts = []
+    for ref, lines in ours.items():  # several when the order was split
+        less = sum(line.wanted for line in lines) - told.get(ref, 10**9)
+        if any(line.shipped_qty for line in lines):
+            continue
+        for line in lines:
+            if (taken := min(less, line.wanted)) > 0:
+                parts.append((line.id, taken))
+                less -= taken
+    return tuple(parts)
+
+
+def _untouched(session: Session, row: Order) -> bool:
+    """Nothing of it was released or sent apart, so it simply follows the shop."""
+    if together.parts_of(session, row):
+        return False
+    if row.state is OrderState.MERGED:
+        lead = session.get_one(Order, (row.warehouse_id, row.merged_into_id))
+        return lead.state is OrderState.READY
+    return row.state in (OrderState.HELD, OrderState.READY)
 
 
 def _only_parts_differ(session: Session, row: Order, order: ShopOrder) -> bool:
     """Whether nothing else of the order was changed: then this reading is done with once the parts are out."""
-    ours = {line.line_ref: line for line in _home_lines(session, row)}
+    ours: dict[str, tuple[str, int, int]] = {}
+    for line in _home_lines(session, row):
+        _sku, qty, shipped = ours.get(line.line_ref, ("", 0, 0))
+        ours[line.line_ref] = (line.sku, qty + line.qty, shipped + line.shipped_qty)
     theirs = {line.line_ref[:96]: line for line in order.lines if line.kind == "goods"}
     return (
         ours.keys() == theirs.keys()
-        and all(ours[ref].sku == line.sku[:64] and ours[ref].qty >= line.qty for ref, line in theirs.items())
-        and all(not ours[ref].shipped_qty or not line.cancelled for ref, line in theirs.items())
+        and all(ours[ref][0] == line.sku[:64] and ours[ref][1] >= line.qty for ref, line in theirs.items())
+        and all(not ours[ref][2] or not line.cancelled for ref, line in theirs.items())
         and (row.recipient, row.buyer_note, row.seller_memo)
         == (asdict(order.recipient), order.buyer_note, order.seller_memo)
         and order.state == "paid"

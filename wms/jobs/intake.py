@@ -213,7 +213,8 @@ def _settle(database: Database, warehouse_id: int, raw_id: int) -> str:
         with database.transaction(Actor(warehouse_id)) as session:
             raw = session.get_one(RawOrder, (warehouse_id, raw_id), with_for_update=True)
             shop = session.get_one(Shop, raw.shop_id)
-            cancel.ask(session, take_in.order_row(session, shop, raw.shop_order_no), decision.parts)
+            row = take_in.order_row(session, shop, raw.shop_order_no)
+            cancel.ask(session, row, decision.parts or cancel.parts_of(session, row))
         raise
 
 

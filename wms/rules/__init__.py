@@ -37,7 +37,7 @@ RULES = {
             False,
             {"hours": 48, "cut_off": "", "days": "1234567"},
         ),
-        Rule("merge", N_("Propose orders of one recipient to be sent together"), False, {"hours": 24, "alone": False}),
+        Rule("merge", N_("Propose orders of one recipient to be sent together"), False, {"hours": 24}),
         Rule(
             "agent", N_("Ship in the name of this shop"), False, {"name": "", "phone": "", "region": "", "address": ""}
         ),

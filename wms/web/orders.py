@@ -8,9 +8,9 @@ from typing import Any
 from flask import Blueprint, render_template, request
 from sqlalchemy.orm import Session
 
-from wms import labels, taken_back, trace
+from wms import labels, taken_back, together, trace
 from wms.errors import N_, BadQuantity, NotFound, Refusal, term
-from wms.flows import board, cancel, orders, release, take_in
+from wms.flows import board, cancel, merge, orders, release, take_in
 from wms.flows.release import Released
 from wms.models import Carrier, Order, OrderLine, OrderState, Role, Shop, Wave
 from wms.order_states import locked
@@ -128,6 +128,10 @@ def show_order(session: Session, order_id: int, **_where: Any) -> Screen:
             "may_change_carrier": order.state in orders.CARRIER_OPEN,
             "may_cancel": order.state not in (OrderState.SHIPPED, OrderState.ACKNOWLEDGED, OrderState.CANCELLED),
             "taken_back": taken_back.what(session, who.warehouse_id, order.id),
+            "lead": session.get(Order, (who.warehouse_id, order.merged_into_id)) if order.merged_into_id else None,
+            "home": session.get(Order, (who.warehouse_id, order.part_of_id)) if order.part_of_id else None,
+            "merged": together.merged_into(session, order),
+            "parts": together.parts_of(session, order),
             "may_decide": bool(taken_back.asked(session, order)),
             "story": trace.story_of_order(session, order),
             "why": why,
@@ -221,6 +225,72 @@ def without(session: Session, order_id: int) -> Message | None:
     if short.state is OrderState.CANCELLED:
         return look(N_("Nothing of order %(order)s is left to send; it is cancelled."), order=short.shop_order_no)
     return done(N_("Order %(order)s goes on without the missing pieces."), order=short.shop_order_no)
+
+
+@bp.post("/desk/orders/<int:order_id>/later")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def later(session: Session, order_id: int) -> Message | None:
+    short = _locked(session, order_id)
+    part = release.ship_the_rest_later(session, short)
+    return done(
+        N_("Order %(order)s goes on; %(part)s follows when the rest is there."),
+        order=short.shop_order_no,
+        part=part.shop_order_no,
+    )
+
+
+@bp.post("/desk/orders/<int:order_id>/lines/<int:line_id>/split")
+@requires(Role.SUPERVISOR)
+@first_time(lambda session, order_id, **_where: show_order(session, order_id))
+def split(session: Session, order_id: int, line_id: int) -> Message | None:
+    entered = request.form.get("qty", "").strip()
+    if not (entered.isascii() and entered.isdigit() and len(entered) < 10):
+        raise BadQuantity(entered=entered[:20] or "—", most=1)
+    part = merge.split(session, operator().warehouse_id, order_id, line_id, int(entered))
+    return done(N_("%(part)s is sent separately."), part=part.shop_order_no)
+
+
+@bp.post("/desk/orders/<int:order_id>/apart")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def apart(session: Session, order_id: int) -> Message | None:
+    merge.apart(session, operator().warehouse_id, order_id)
+    return done(N_("These orders are sent each by itself again."))
+
+
+def show_merges(session: Session, **_where: Any) -> Screen:
+    groups = merge.proposals(session, operator().warehouse_id)
+    return Screen(
+        "desk/merges.html",
+        {
+            "groups": [
+                (
+                    session.get_one(Shop, group[0].shop_id),
+                    labels.masked_recipient(group[0]),
+                    [(each, orders.pieces(session, each)) for each in group],
+                )
+                for group in groups
+            ]
+        },
+    )
+
+
+@bp.get("/desk/merges")
+@requires(Role.SUPERVISOR)
+def merges() -> str:
+    return page(show_merges)
+
+
+@bp.post("/desk/merges/merge")
+@requires(Role.SUPERVISOR)
+@first_time(lambda session, **_where: show_merges(session))
+def merge_orders(session: Session) -> Message | None:
+    chosen = [
+        int(text) for text in request.form.getlist("order") if text.isascii() and text.isdigit() and len(text) < 19
+    ]
+    lead = merge.merge(session, operator().warehouse_id, chosen)
+    return done(N_("%(count)s orders go in one parcel: %(order)s."), count=len(set(chosen)), order=lead.shop_order_no)
 
 
 @bp.post("/desk/orders/<int:order_id>/carrier")

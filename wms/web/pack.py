@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, make_response, request
 from sqlalchemy.orm import Session
 
-from wms import labels, taken_back, waybills
+from wms import labels, taken_back, together, waybills
 from wms.errors import N_, BadQuantity, ChangedMeanwhile, term
 from wms.flows import pack
 from wms.models import Carrier, Device, Location, Order, Parcel, ParcelState, Printer, Role, Station
@@ -43,6 +43,7 @@ def show(session: Session, **_where: Any) -> Screen:
         "lines": pack.lines(session, parcel),
         "carrier": session.get_one(Carrier, parcel.carrier_id),
         "last": pack.last(session, parcel),
+        "carried": together.all_carried(session, order),
         "memo_waits": pack.memo_waits(session, order),
         "taken_back": taken_back.what(session, parcel.warehouse_id, parcel.order_id),
         "ParcelState": ParcelState,
