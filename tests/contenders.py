@@ -21,7 +21,7 @@ from wms import print_lease
 from wms.connectors import Pushed, Shipment
 from wms.db import Actor, Database
 from wms.errors import Refusal
-from wms.flows import cancel, pack, pick, receive, release
+from wms.flows import cancel, merge, pack, pick, receive, release
 from wms.jobs import print_queue, sync
 from wms.models import Location, Order, OrderLine, Station, Wave
 
@@ -109,6 +109,21 @@ def scan_or_take_back(database: Database, warehouse_id: int, operator_id: int, w
         return "taken back"
 
     return attempt(database, Actor(warehouse_id, operator_id), rule)
+
+
+def merge_or_release(database: Database, warehouse_id: int, what: str, order_ids: list[int], wave_id: int) -> Any:
+    """The desk merges orders while somebody releases or cancels them."""
+
+    def rule(session: Session) -> str:
+        if what == "merge":
+            merge.merge(session, warehouse_id, order_ids)
+        elif what == "release":
+            release.release(session, session.get_one(Wave, (warehouse_id, wave_id)), order_ids[0])
+        else:
+            cancel.cancel(session, session.get_one(Order, (warehouse_id, order_ids[0])), "race")
+        return what
+
+    return attempt(database, Actor(warehouse_id), rule)
 
 
 def serve_printer(database: Database, warehouse_id: int, printer_id: int) -> int:

@@ -410,9 +410,9 @@ def weigh(session: Session, parcel: Parcel, station: Station | None, entered: st
 
 def memo_waits(session: Session, order: Order) -> bool:
     """Whether the seller's memo is still to be confirmed before the label."""
-    return (
-        bool(order.seller_memo.strip()) and order.memo_seen_at is None and rules.is_on(session, order.shop_id, "memo")
-    )
+    if order.memo_seen_at is not None or not rules.is_on(session, order.shop_id, "memo"):
+        return False
+    return any(each.seller_memo.strip() for each in together.all_carried(session, order))
 
 
 def memo_seen(session: Session, parcel: Parcel) -> None:
