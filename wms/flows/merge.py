@@ -84,6 +84,7 @@ def merge(session: Session, warehouse_id: int, order_ids: Sequence[int]) -> Orde
         raise OneIsTooFew()
     for order in orders:
         require(order, S.READY)
+    orders.sort(key=lambda order: not together.merged_into(session, order))  # who carries others already goes on so
     lead = orders[0]
     who = same_recipient(lead.recipient)
     together_ = all(
