@@ -90,6 +90,7 @@ def lines(rows: Rows, order_id: int) -> dict[str, int]:
         (replace(WHOLE, phone="ext"), address.NO_PHONE),
         (replace(WHOLE, phone="~AgAAAAHx0c1EBQAKZc9a8pP1u5Rr~1~"), ""),
         (replace(WHOLE, province="", city=""), address.NO_REGION),
+        (replace(WHOLE, province="", city="", address="广东省深圳市测试路 1 号"), ""),
         (replace(WHOLE, address=" "), address.NO_ADDRESS),
         (replace(WHOLE, name="张*", phone="138****0000"), address.MASKED),
         (replace(WHOLE, address="测试路＊号"), address.MASKED),
@@ -116,6 +117,15 @@ def test_a_file_without_addresses_is_not_judged_by_them_but_a_marketplace_is(sto
     with stocked.database.transaction(stocked.actor()) as session:
         session.execute(select(Shop)).scalar_one().connector = "taobao"
     assert takes(stocked, replace(nobody, shop_order_no="SO-2"))[0].why == address.NO_NAME
+
+
+def test_a_file_with_one_column_for_the_address_is_not_asked_for_the_region(stocked: Floor) -> None:
+    """JD's export has 客户地址 and nothing beside it."""
+    in_one = replace(SAID, recipient=Recipient("张三", "13800000000", address="测试路 1 号"))
+    assert takes(stocked, in_one)[0].fate == "new"
+    with stocked.database.transaction(stocked.actor()) as session:
+        session.execute(select(Shop)).scalar_one().connector = "jd"
+    assert takes(stocked, replace(in_one, shop_order_no="SO-2"))[0].why == address.NO_REGION
 
 
 def test_a_rule_that_is_off_holds_nothing(stocked: Floor) -> None:

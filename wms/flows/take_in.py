@@ -285,8 +285,9 @@ def _hold(
     if stand["block_list"].on and (entry := block_list.find(session, shop, order)):
         return block_list.HELD, {"reason": entry.reason, "who": entry.entered_by}
     # A file without addresses is a shop's way to let us pack; what it does not know it cannot leave out.
-    judged = stand["address"].on and not (shop.connector == "csv" and address.says_nothing(order.recipient))
-    if judged and (lacks := address.missing(order.recipient)):
+    a_file = shop.connector == "csv"
+    judged = stand["address"].on and not (a_file and address.says_nothing(order.recipient))
+    if judged and (lacks := address.missing(order.recipient, one_line=a_file)):
         return lacks, {}
     for line in wanted:
         if _item_key(line.sku) not in known:
