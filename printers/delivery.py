@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from printers import status
+from printers import os_queue, status
 from printers.errors import PrinterOffline
 from printers.languages import Language
+from printers.os_queue import Fate, OsQueue
 from printers.transport import Transport, open_printer, reports
 
 CONNECT_S = 2.0
@@ -19,6 +20,8 @@ PRINTING_S = 12.0
 PRINTING_EACH_S = 4.0
 # Twice the same answer with this much time between: nothing is on its way through the printer's buffers.
 SETTLE_S = 1.0
+# A queue passes a label on in well under a second; one that does not is waiting for its printer.
+QUEUE_S = 8.0
 RECONNECT_TRIES = 3
 _POLL_S = 0.05
 # The printer measures gap to gap; media a size apart differ by 20 mm and more.
@@ -39,8 +42,8 @@ class Outcome:
     """The end of one try.
 
     printed: on paper. waiting: nothing of it is in the printer, safe to try again.
-    held: inside the printer, which will print it; do not send again. unknown: ask a person.
-    `base` and `after` are odometer readings in labels.
+    held: inside the printer (or its queue), which will print it; do not send again. unknown: ask a person.
+    `base` and `after` are odometer readings in labels; for os:// `base` is the spooler's number of the job.
     """
 
     state: State
@@ -82,15 +85,18 @@ def deliver(
     printing_s: float = PRINTING_S,
     settle_s: float = SETTLE_S,
     language: Language = "zpl",
-    begins: Callable[[int | None], None] = _unheard,
+    first_byte: Callable[[int | None], None] = _unheard,
 ) -> Outcome:
     """Print a job of `copies` labels once. Times in seconds, lengths in dots. Never raises PrinterOffline.
 
     `answers` is False for a network printer known to have no way back; `trust` then takes "sent" for
     "printed", and does so too where a printer answers but counts no labels. TSPL printers count none: there
     the proof is that it was seen printing and then ready, and whatever breaks in between is asked about.
-    `begins` is called with the odometer's reading right before the first byte: who writes it down first can tell
-    after a crash whether anything was sent, and by the count whether it came out. Nothing goes when it raises.
+    An os:// queue can only pass on: `trust` decides whether that is printed or asked about.
+
+    `first_byte` is called with the odometer's reading when all is well and the next thing done is to send: who writes
+    it down first can tell after a crash whether anything was sent, and by the count whether it came out. What it
+    raises stops the try.
     """
     this = _Try(uri, copies, None, time.monotonic())
     try:
@@ -98,10 +104,13 @@ def deliver(
     except PrinterOffline as error:
         return this.ends(State.WAITING, error.reason)
     with printer:
+        if isinstance(printer, OsQueue):
+            return _send_queued(this, printer, job, trust, first_byte, printing_s=QUEUE_S)
         if not (reports(uri) and answers):
-            return _send_blind(this, printer, job, trust, begins)
+            return _send_blind(this, printer, job, trust, first_byte)
         if language == "tspl":
-            return _send_tspl(this, printer, job, trust, answer_s, printing_s + PRINTING_EACH_S * (copies - 1), begins)
+            printing_s += PRINTING_EACH_S * (copies - 1)
+            return _send_tspl(this, printer, job, trust, answer_s, printing_s, first_byte)
         try:
             reason = _not_ready(printer, expect_length_dots, answer_s)
             if reason:
@@ -112,7 +121,7 @@ def deliver(
         if this.base is None and not trust:
             # Without the count there would be no proof afterwards.
             return this.ends(State.WAITING, "no_odometer")
-        begins(this.base)
+        first_byte(this.base)
         try:
             printer.send(job)
         except PrinterOffline as error:
@@ -138,21 +147,58 @@ def check_later(
     connect_s: float = CONNECT_S,
     answer_s: float = ANSWER_S,
     settle_s: float = SETTLE_S,
+    trust: bool = False,
 ) -> Outcome:
     """Look again at a job that ended held or unknown, without sending anything of it.
 
     Ends `waiting` (with reason "lost") only where the printer is sound and empty and counted no label more.
     """
     this = _Try(uri, copies, base_odometer, time.monotonic())
+    if uri.startswith("os:") and base_odometer is not None:
+        try:
+            fate, trouble = os_queue.look(uri, base_odometer)
+        except PrinterOffline as error:
+            return this.ends(State.HELD, error.reason)
+        return _judge_queued(this, fate, trouble, trust)
     if not reports(uri):
         return this.ends(State.UNKNOWN, "no_answer")
     return _look(this, "lost", connect_s, answer_s, settle_s)
 
 
-def _send_blind(
-    this: _Try, printer: Transport, job: bytes, trust: bool, begins: Callable[[int | None], None]
+def _send_queued(
+    this: _Try, queue: OsQueue, job: bytes, trust: bool, first_byte: Callable[[int | None], None], printing_s: float
 ) -> Outcome:
-    begins(None)
+    first_byte(None)
+    try:
+        queue.send(job)
+    except PrinterOffline as error:
+        this.bytes_sent = queue.bytes_sent
+        return this.ends(State.UNKNOWN if this.bytes_sent else State.WAITING, error.reason)
+    this.bytes_sent, this.base = queue.bytes_sent, queue.number
+    ends, pause = time.monotonic() + printing_s, _POLL_S
+    try:
+        while (fate := queue.fate()) is Fate.IN_QUEUE and time.monotonic() < ends:
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.5)
+        return _judge_queued(this, fate, queue.trouble(), trust)
+    except PrinterOffline as error:
+        # The spooler fell silent with the job in its hands.
+        return this.ends(State.HELD if this.base is not None else State.UNKNOWN, error.reason)
+
+
+def _judge_queued(this: _Try, fate: Fate, trouble: str, trust: bool) -> Outcome:
+    """What the spooler's word is worth: passed on is not printed, unless an admin said that here it is."""
+    if fate is Fate.IN_QUEUE:
+        return this.ends(State.HELD, trouble or "in_queue")
+    if fate is Fate.PASSED_ON:
+        return this.ends(State.PRINTED) if trust else this.ends(State.UNKNOWN, "passed_on")
+    return this.ends(State.UNKNOWN, "cancelled_there" if fate is Fate.CANCELLED else "no_trace")
+
+
+def _send_blind(
+    this: _Try, printer: Transport, job: bytes, trust: bool, first_byte: Callable[[int | None], None]
+) -> Outcome:
+    first_byte(None)
     try:
         printer.send(job)
     except PrinterOffline as error:
@@ -171,14 +217,14 @@ def _send_tspl(
     trust: bool,
     answer_s: float,
     printing_s: float,
-    begins: Callable[[int | None], None],
+    first_byte: Callable[[int | None], None],
 ) -> Outcome:
     try:
         now = status.tspl_status(printer, answer_s)
         reason = "no_answer" if now is None else now.fault or ("busy" if now.printing else "")
         if reason:
             return this.ends(State.WAITING, reason)
-        begins(None)
+        first_byte(None)
         printer.send(job)
     except PrinterOffline as error:
         this.bytes_sent = printer.bytes_sent

@@ -47,11 +47,21 @@ class WrongCheckDigit(PrinterError):
 
 
 class TemplateError(PrinterError):
-    """A label template that cannot be used; the text names the file, the element and what to do."""
+    """A label template that cannot be used; the text names the file, the element and what to do.
 
-    def __init__(self, template: str, element: str, what: str) -> None:
+    `message` is a plain English sentence with named facts, translated far above here. `line` is the line of the
+    text where it stands, or 0 where nobody knows.
+    """
+
+    def __init__(self, template: str, element: str, message: str, line: int = 0, **facts: object) -> None:
         where = f"{template}, {element}" if element else template
-        super().__init__(f"{where}: {what}", permanent=True)
+        facts = {"line": line, **facts}
+        super().__init__(f"{where}: {message % facts}", permanent=True)
+        self.template = template
+        self.element = element
+        self.message = message
+        self.facts = facts
+        self.line = line
 
 
 class RefusedLabel(PrinterError):

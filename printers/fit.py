@@ -11,7 +11,7 @@ from PIL import Image, ImageChops
 from printers import preview
 from printers.errors import N_, CannotPrint, DoesNotFit, PrinterError, WrongCheckDigit
 from printers.label import Bars, Label, Mark, Matrix
-from printers.template import SMALLEST_DOTS, Code, Element, Fields, Repeat, Stack, Template, Text, Value
+from printers.template import SMALLEST_DOTS, Code, Element, Fields, Repeat, Square, Stack, Template, Text, Value
 
 EDGE_MM = 1.0
 LEAST_BAR_MM = 0.25
@@ -29,6 +29,8 @@ class Finding:
 
     message: str
     facts: Mapping[str, Any]
+    grave: bool = False
+    """A scanner will not read it, or it cannot be drawn at all: more than a matter of looks."""
 
     def __str__(self) -> str:
         return self.message % self.facts
@@ -94,17 +96,19 @@ def _refused(element: Element, error: PrinterError, dpi: int) -> Finding:
             "Element %(element)s: the code needs %(needed)s mm with its clear edges, there are %(room)s mm. "
             "Give it more room or a shorter number."
         )
-        return Finding(message, _facts(element, needed=_mm(error.needed_dots, dpi), room=_mm(error.room_dots, dpi)))
+        needed, room = _mm(error.needed_dots, dpi), _mm(error.room_dots, dpi)
+        return Finding(message, _facts(element, needed=needed, room=room), grave=True)
     if isinstance(error, DoesNotFit):
         message = N_("Element %(element)s reaches to %(needed)s mm, there are %(room)s mm.")
-        return Finding(message, _facts(element, needed=_mm(error.needed_dots, dpi), room=_mm(error.room_dots, dpi)))
+        needed, room = _mm(error.needed_dots, dpi), _mm(error.room_dots, dpi)
+        return Finding(message, _facts(element, needed=needed, room=room), grave=True)
     if isinstance(error, WrongCheckDigit):
         message = N_("Element %(element)s: the check digit of %(number)s should be %(right)s.")
-        return Finding(message, _facts(element, number=error.number, right=error.right))
+        return Finding(message, _facts(element, number=error.number, right=error.right), grave=True)
     if isinstance(error, CannotPrint) and error.characters:
         message = N_("Element %(element)s holds signs that cannot be drawn: %(signs)s.")
-        return Finding(message, _facts(element, signs=" ".join(error.characters)))
-    return Finding(N_("Element %(element)s holds data that such a code cannot carry."), _facts(element))
+        return Finding(message, _facts(element, signs=" ".join(error.characters)), grave=True)
+    return Finding(N_("Element %(element)s holds data that such a code cannot carry."), _facts(element), grave=True)
 
 
 def _alone(one: _Drawn) -> Iterator[Finding]:
@@ -138,7 +142,7 @@ def _modules(one: _Drawn, mark: Mark) -> Iterator[Finding]:
         message = N_(
             "Element %(element)s: its bars are %(width)s mm wide; scanners want %(least)s mm. Give it more room."
         )
-        yield Finding(message, _facts(one.element, width=f"{wide:.2f}", least=f"{least:g}"))
+        yield Finding(message, _facts(one.element, width=f"{wide:.2f}", least=f"{least:g}"), grave=True)
     if carton and isinstance(mark, Bars) and mark.height * 25.4 / one.label.dpi < LEAST_CARTON_HEIGHT_MM:
         yield Finding(N_("Element %(element)s: GS1 wants the bars of a carton 32 mm high."), _facts(one.element))
 
@@ -152,7 +156,7 @@ def _clear_edges(one: _Drawn, others: list[_Drawn]) -> Iterator[Finding]:
         zone = (left - mark.quiet, top - above, right + mark.quiet, bottom + above)
         if zone[0] < 0 or zone[1] < 0 or zone[2] > one.label.width or zone[3] > one.label.height:
             message = N_("Element %(element)s: the clear edge that a scanner needs reaches over the edge of the label.")
-            yield Finding(message, _facts(one.element))
+            yield Finding(message, _facts(one.element), grave=True)
         for other in others:
             # What lies on the code itself is told as lying over it.
             if other is one or not _meet(zone, other.box):
@@ -160,7 +164,7 @@ def _clear_edges(one: _Drawn, others: list[_Drawn]) -> Iterator[Finding]:
             if other.ink.crop(mark.box).getbbox() or not other.ink.crop(zone).getbbox():
                 continue
             message = N_("Element %(element)s: %(other)s stands in the clear edge that a scanner needs.")
-            yield Finding(message, _facts(one.element, other=_named(other.element)))
+            yield Finding(message, _facts(one.element, other=_named(other.element)), grave=True)
 
 
 def _overlaps(drawn: list[_Drawn]) -> Iterator[Finding]:
@@ -169,7 +173,8 @@ def _overlaps(drawn: list[_Drawn]) -> Iterator[Finding]:
             both = _meet(one.box, other.box)
             if both and ImageChops.logical_and(one.ink.crop(both), other.ink.crop(both)).getbbox():
                 message = N_("Elements %(element)s and %(other)s lie over one another.")
-                yield Finding(message, _facts(one.element, other=_named(other.element)))
+                coded = any(isinstance(each.element, Code | Square) for each in (one, other))
+                yield Finding(message, _facts(one.element, other=_named(other.element)), grave=coded)
 
 
 def _meet(one: _Box, other: _Box) -> _Box | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from PIL import Image, ImageOps
@@ -14,9 +15,26 @@ Language = Literal["zpl", "tspl"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 
-def build(language: Language, labels: Label | Sequence[Label], copies: int = 1) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Media:
+    """How the roll is cut, and which pictures the firmware knows.
+
+    `gap_mm` lies between two labels, 0 on paper without gaps; with `black_mark` it is the height of the mark on
+    the back. Both are told to TSPL printers with each label; ZPL printers keep what they were set up with.
+    `graphics` is for ZPL alone.
+    """
+
+    gap_mm: int = tspl.GAP_MM
+    black_mark: bool = False
+    graphics: zpl.Graphics = "z64"
+
+
+def build(language: Language, labels: Label | Sequence[Label], copies: int = 1, media: Media | None = None) -> bytes:
     """The bytes that make a printer of this language print the labels, each `copies` times."""
-    return tspl.build(labels, copies) if language == "tspl" else zpl.build(labels, copies)
+    has = media or Media()
+    if language == "tspl":
+        return tspl.build(labels, copies, has.gap_mm, has.black_mark)
+    return zpl.build(labels, copies, has.graphics)
 
 
 def marked_again(language: Language, job: bytes, mark: str, dots: tuple[int, int]) -> bytes:

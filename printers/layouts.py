@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 from printers import symbols, template
 from printers.label import Label
+
+Find = Callable[[str], template.Template]
+"""The template of a name: those that ship, or a shop's own in their place."""
 
 WaybillSize = Literal["100x150", "100x180", "100x113", "76x130"]
 
@@ -99,46 +102,57 @@ class ManifestLine:
     order_no: str
 
 
-def location_label(code: str, check_text: str = "", dpi: int = 203, human: str = "") -> Label:
+def location_label(
+    code: str, check_text: str = "", dpi: int = 203, human: str = "", find: Find = template.shipped
+) -> Label:
     """60x40 mm: the place in big letters, its check text, Code 128 and QR of the code.
 
     `human` is what people read where that is not the code itself.
     """
-    return _one("location", {"code": code, "human": human or code, "check": check_text}, dpi)
+    return _one("location", {"code": code, "human": human or code, "check": check_text}, dpi, find)
 
 
-def location_labels(codes: Sequence[tuple[str, str]], dpi: int = 203) -> list[Label]:
+def location_labels(codes: Sequence[tuple[str, str]], dpi: int = 203, find: Find = template.shipped) -> list[Label]:
     """100x30 mm, three small shelf labels side by side: (code, what people read) of each."""
     rows = [{"code": code, "human": human or code} for code, human in codes]
-    return template.shipped("location-3-across").draw({"labels": rows}, dpi)
+    return find("location-3-across").draw({"labels": rows}, dpi)
 
 
-def item_label(sku: str, name: str, barcode: str, dpi: int = 203) -> Label:
+def item_label(sku: str, name: str, barcode: str, dpi: int = 203, find: Find = template.shipped) -> Label:
     """50x30 mm: SKU, name in up to two lines, the code with its number: an EAN or UPC as one, else Code 128."""
     kind = "item-ean" if symbols.is_ean(barcode) else "item"
-    return _one(kind, {"sku": sku, "name": name, "barcode": barcode}, dpi)
+    return _one(kind, {"sku": sku, "name": name, "barcode": barcode}, dpi, find)
 
 
 def lot_label(
-    sku: str, name: str, lot: str, expiry: str = "", quantity: str = "", dpi: int = 203, language: str = "zh"
+    sku: str,
+    name: str,
+    lot: str,
+    expiry: str = "",
+    quantity: str = "",
+    dpi: int = 203,
+    language: str = "zh",
+    find: Find = template.shipped,
 ) -> Label:
     """70x50 mm: item, lot, expiry (as YYYY-MM-DD), and a GS1-128 of lot and expiry that a scan fills in (R15)."""
     due = f"(17){expiry[2:4]}{expiry[5:7]}{expiry[8:10]}" if expiry else ""
     said = {"sku": sku, "name": name, "lot": lot, "expiry": expiry, "quantity": quantity}
-    return _one("lot", {**said, "code": f"{due}(10){lot}"}, dpi, language)
+    return _one("lot", {**said, "code": f"{due}(10){lot}"}, dpi, find, language)
 
 
-def tote_label(code: str, dpi: int = 203, human: str = "") -> Label:
+def tote_label(code: str, dpi: int = 203, human: str = "", find: Find = template.shipped) -> Label:
     """70x50 mm: the tote's or LPN's code in big letters (`human`, else the code), Code 128 and QR."""
-    return _one("tote", {"code": code, "human": human or code}, dpi)
+    return _one("tote", {"code": code, "human": human or code}, dpi, find)
 
 
-def carton_label(carton: Carton, dpi: int = 203, language: str = "zh") -> Label:
+def carton_label(carton: Carton, dpi: int = 203, language: str = "zh", find: Find = template.shipped) -> Label:
     """100x150 mm: a GS1 logistic label. Raises WrongCheckDigit for a code that is not sound."""
-    return _one("carton", asdict(carton), dpi, language)
+    return _one("carton", asdict(carton), dpi, find, language)
 
 
-def waybill_label(paper: Waybill, size: WaybillSize = "100x150", dpi: int = 203) -> Label:
+def waybill_label(
+    paper: Waybill, size: WaybillSize = "100x150", dpi: int = 203, find: Find = template.shipped
+) -> Label:
     """A carrier's waybill. Its `cut` says which texts did not fit even in small letters.
 
     Raises CannotPrint for characters without a picture; see label.printable.
@@ -162,10 +176,10 @@ def waybill_label(paper: Waybill, size: WaybillSize = "100x150", dpi: int = 203)
         "weight": f"{paper.weight_g / 1000:.2f} kg" if paper.weight_g else "",
         "printed_at": paper.printed_at_text,
     }
-    return _one(f"waybill-{size}", fields, dpi, paper.language)
+    return _one(f"waybill-{size}", fields, dpi, find, paper.language)
 
 
-def packing_list(said: PackingList, dpi: int = 203, language: str = "zh") -> list[Label]:
+def packing_list(said: PackingList, dpi: int = 203, language: str = "zh", find: Find = template.shipped) -> list[Label]:
     """100x150 mm, as many as the lines need: what is in a parcel, with the shop's words."""
     fields: dict[str, template.Value] = {
         "shop": said.shop,
@@ -178,16 +192,22 @@ def packing_list(said: PackingList, dpi: int = 203, language: str = "zh") -> lis
         "note": said.note,
         "lines": [asdict(line) for line in said.lines],
     }
-    return template.shipped("packing-list").draw(fields, dpi, language)
+    return find("packing-list").draw(fields, dpi, language)
 
 
 def pick_list(
-    code: str, lines: Sequence[PickLine], printed_at: str, wave: str = "", dpi: int = 203, language: str = "zh"
+    code: str,
+    lines: Sequence[PickLine],
+    printed_at: str,
+    wave: str = "",
+    dpi: int = 203,
+    language: str = "zh",
+    find: Find = template.shipped,
 ) -> list[Label]:
     """100x150 mm, as many as the lines need: places to go to in walking order, with room for a tick."""
     rows = [asdict(line) for line in lines]
     fields: dict[str, template.Value] = {"code": code, "wave": wave, "printed_at": printed_at, "lines": rows}
-    return template.shipped("pick-list").draw(fields, dpi, language)
+    return find("pick-list").draw(fields, dpi, language)
 
 
 def manifest(
@@ -199,6 +219,7 @@ def manifest(
     weight_g: int,
     dpi: int = 203,
     language: str = "zh",
+    find: Find = template.shipped,
 ) -> list[Label]:
     """100x150 mm, as many as the parcels need: the hand-over sheet that the driver signs."""
     fields: dict[str, template.Value] = {
@@ -210,9 +231,9 @@ def manifest(
         "weight": f"{weight_g / 1000:.2f} kg",
         "lines": [asdict(line) for line in lines],
     }
-    return template.shipped("manifest").draw(fields, dpi, language)
+    return find("manifest").draw(fields, dpi, language)
 
 
-def _one(name: str, fields: template.Fields, dpi: int, language: str = "zh") -> Label:
-    (label,) = template.shipped(name).draw(fields, dpi, language)
+def _one(name: str, fields: template.Fields, dpi: int, find: Find, language: str = "zh") -> Label:
+    (label,) = find(name).draw(fields, dpi, language)
     return label

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from printers import image, raw
-from printers.errors import RefusedLabel, TemplateError
+from printers.errors import N_, RefusedLabel, TemplateError
 from printers.label import Align, Label, grouped
 
 Row = Mapping[str, str]
@@ -285,7 +285,13 @@ class Template:
         """
         unknown = sorted(fields.keys() - self.samples.keys())
         if unknown:
-            raise TemplateError(self.name, "", f"there is no field {unknown[0]!r}; {_known(self.samples)}")
+            raise TemplateError(
+                self.name,
+                "",
+                N_("there is no field %(field)s; its fields are %(fields)s"),
+                field=repr(unknown[0]),
+                fields=_known(self.samples),
+            )
         known: dict[str, Value] = {**self.words.get(language, self.words.get("en", {})), **fields}
         repeat = next((element for element in self.elements if isinstance(element, Repeat)), None)
         rows = _rows(known, repeat) if repeat else []
@@ -311,9 +317,16 @@ def shipped(name: str) -> Template:
     """A template that comes with the program. Raises TemplateError."""
     folder = resources.files("printers") / "templates"
     if name not in names():
-        raise TemplateError(name, "", f"there is no such template; there are {', '.join(names())}")
+        raise TemplateError(name, "", N_("there is no such template; there are %(names)s"), names=", ".join(names()))
     with resources.as_file(folder) as here:
         return load(here / f"{name}.toml")
+
+
+@cache
+def text_of(name: str) -> str:
+    """A template that comes with the program, as it stands in its file. Raises TemplateError."""
+    shipped(name)
+    return (resources.files("printers") / "templates" / f"{name}.toml").read_text("utf-8")
 
 
 @cache
@@ -328,23 +341,42 @@ def load(path: Path) -> Template:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise TemplateError(path.name, "", f"the file cannot be read: {error}") from error
+        raise TemplateError(path.name, "", N_("the file cannot be read: %(why)s"), why=str(error)) from error
     return parse(text, path.name, path.parent)
 
 
 def parse(text: str, name: str, folder: Path | None = None) -> Template:
-    """Read a template from text; pictures are looked for in `folder`. Raises TemplateError."""
+    """Read a template from text; pictures are looked for in `folder`. Raises TemplateError, with its line."""
+    try:
+        return _parsed(text, name, folder)
+    except TemplateError as error:
+        error.line = error.line or line_of(text, error.element)
+        raise
+
+
+def _parsed(text: str, name: str, folder: Path | None) -> Template:
     try:
         read = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise TemplateError(name, "", f"this is not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        # Its own errors are ValueErrors, and so is a number of ten thousand digits.
+        at = re.search(r"at line (\d+), column (\d+)", str(error))
+        line = int(at[1]) if at else len(text.splitlines())
+        rows = text.splitlines() or [""]
+        raise TemplateError(
+            name,
+            "",
+            N_("this is not TOML, in line %(line)s, which reads: %(text)s (%(why)s)"),
+            line,
+            text=rows[min(line, len(rows)) - 1].strip()[:60] or "—",
+            why=str(error)[:120],
+        ) from error
     top = _Reader(name, "", read)
     width, height = top.pair("size", 10, 400)
     words, samples = _words(top), _samples(top)
     listed = top.tables("element")
     top.end()
     if not listed:
-        raise TemplateError(name, "", "it has no element; write at least one [[element]]")
+        raise TemplateError(name, "", N_("it has no element; write at least one [[element]]"))
     elements = tuple(
         _element(_Reader(name, _where(number, table), table), (width, height), folder)
         for number, table in enumerate(listed, 1)
@@ -367,8 +399,8 @@ class _Reader:
         self._table = table
         self._asked: list[str] = []
 
-    def wrong(self, what: str) -> TemplateError:
-        return TemplateError(self.template, self.where, what)
+    def wrong(self, message: str, **facts: object) -> TemplateError:
+        return TemplateError(self.template, self.where, message, **facts)  # type: ignore[arg-type]
 
     def _take(self, key: str, default: Any = None) -> Any:
         self._asked.append(key)
@@ -380,41 +412,60 @@ class _Reader:
     def pair(self, key: str, least: float, most: float) -> tuple[float, float]:
         value = self._take(key)
         if not (isinstance(value, list) and len(value) == 2 and all(_number(side) for side in value)):
-            raise self.wrong(f"{key} is two numbers in millimetres, such as {key} = [3, 12.5]")
+            raise self.wrong(N_("%(key)s is two numbers in millimetres, such as %(key)s = [3, 12.5]"), key=key)
         if not all(least <= side <= most for side in value):
-            raise self.wrong(f"{key} lies between {least:g} and {most:g} mm, not {value}")
+            raise self.wrong(
+                N_("%(key)s lies between %(least)s and %(most)s mm, not %(value)s"),
+                key=key,
+                least=f"{least:g}",
+                most=f"{most:g}",
+                value=_short(value),
+            )
         return float(value[0]), float(value[1])
 
     def length(self, key: str, default: float | None = None, least: float = 0.1, most: float = 400) -> float:
         value = self._take(key, default)
         if not _number(value):
-            raise self.wrong(f"{key} is needed: a number of millimetres")
+            raise self.wrong(N_("%(key)s is needed: a number of millimetres"), key=key)
         if value != default and not least <= value <= most:
-            raise self.wrong(f"{key} lies between {least:g} and {most:g} mm, not {value:g}")
+            raise self.wrong(
+                N_("%(key)s lies between %(least)s and %(most)s mm, not %(value)s"),
+                key=key,
+                least=f"{least:g}",
+                most=f"{most:g}",
+                value=_short(value),
+            )
         return float(value)
 
     def count(self, key: str, default: int, least: int = 1) -> int:
         value = self._take(key, default)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 500:
-            raise self.wrong(f"{key} is a whole number from {least} to 500, not {value!r}")
+            raise self.wrong(
+                N_("%(key)s is a whole number from %(least)s to 500, not %(value)s"),
+                key=key,
+                least=least,
+                value=_short(value),
+            )
         return value
 
     def flag(self, key: str) -> bool:
         value = self._take(key, False)
         if not isinstance(value, bool):
-            raise self.wrong(f"{key} is true or false, not {value!r}")
+            raise self.wrong(N_("%(key)s is true or false, not %(value)s"), key=key, value=_short(value))
         return value
 
     def choice(self, key: str, among: Sequence[str], default: str | None = None) -> str:
         value = self._take(key, default)
         if value not in among:
-            raise self.wrong(f"{key} is one of {', '.join(among)}, not {value!r}")
+            raise self.wrong(
+                N_("%(key)s is one of %(among)s, not %(value)s"), key=key, among=", ".join(among), value=_short(value)
+            )
         return str(value)
 
     def string(self, key: str, default: str | None = None) -> str:
         value = self._take(key, default)
         if not isinstance(value, str):
-            raise self.wrong(f"{key} is needed: a text in quotes")
+            raise self.wrong(N_("%(key)s is needed: a text in quotes"), key=key)
         return value
 
     def words(self, key: str) -> Words:
@@ -428,7 +479,9 @@ class _Reader:
             name, _, how = (found[1] or "").partition("|")
             if not _NAME.fullmatch(name) or how not in ("", "grouped"):
                 raise self.wrong(
-                    f"{found[0]} in {key} is no field; write {{name}} or {{name|grouped}}, and {{{{ for a brace"
+                    N_("%(text)s in %(key)s is no field; write {name} or {name|grouped}, and {{ for a brace"),
+                    text=found[0],
+                    key=key,
                 )
             parts.append((name, how))
         parts.append(("", text[done:]))
@@ -441,27 +494,56 @@ class _Reader:
         found = _WHEN.fullmatch(text)
         if not found or (found[1] and found[3]):
             raise self.wrong(
-                f'{key} is "field", "not field", "field = value" or "field != value", with blanks around the sign; '
-                f"not {text!r}"
+                N_(
+                    '%(key)s is "field", "not field", "field = value" or "field != value", with blanks around the '
+                    "sign; not %(value)s"
+                ),
+                key=key,
+                value=_short(text),
             )
         return Condition(found[2], found[4], negated=bool(found[1]) or found[3] == "!=")
 
     def table(self, key: str) -> Mapping[str, Any]:
         value = self._take(key, {})
         if not isinstance(value, dict):
-            raise self.wrong(f"[{key}] is a table")
+            raise self.wrong(N_("[%(key)s] is a table"), key=key)
         return value
 
     def tables(self, key: str) -> list[Mapping[str, Any]]:
         value = self._take(key, [])
         if not (isinstance(value, list) and all(isinstance(table, dict) for table in value)):
-            raise self.wrong(f"{key} is a list of tables: write [[{key}]] before each")
+            raise self.wrong(N_("%(key)s is a list of tables: write [[%(key)s]] before each"), key=key)
         return value
 
     def end(self) -> None:
         unknown = [key for key in self._table if key not in self._asked]
         if unknown:
-            raise self.wrong(f"unknown key {unknown[0]!r}; known here are {', '.join(sorted(self._asked))}")
+            raise self.wrong(
+                N_("unknown key %(key)s; known here are %(known)s"),
+                key=repr(unknown[0]),
+                known=", ".join(sorted(self._asked)),
+            )
+
+
+def _short(value: object) -> str:
+    """What stands in the file, as far as a message needs it."""
+    shown = f"{value:g}" if isinstance(value, float) else str(value) if isinstance(value, list) else repr(value)
+    return shown if len(shown) <= 60 else shown[:59] + "…"
+
+
+_HEAD = re.compile(r"^[ \t]*\[\[\s*element\s*\]\]", re.MULTILINE)
+_INNER = re.compile(r"^[ \t]*\[\[\s*element\s*\.\s*(?:element|rows)\s*\]\]", re.MULTILINE)
+
+
+def line_of(text: str, where: str) -> int:
+    """The line at which an element begins that an error or a finding names; 0 where it cannot be found."""
+    place, head = 0, _HEAD
+    for number in re.findall(r"(\d+)(?: \(|$)", where):
+        found = list(head.finditer(text, place))[: int(number)]
+        if len(found) < int(number):
+            return 0
+        place, head = found[-1].end(), _INNER
+    return text.count("\n", 0, place) + 1 if place else 0
 
 
 def _number(value: object) -> bool:
@@ -472,13 +554,17 @@ def _words(top: _Reader) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for language, table in top.table("words").items():
         if not isinstance(table, dict) or not all(isinstance(word, str) for word in table.values()):
-            raise top.wrong(f"[words.{language}] is a table of texts in quotes")
+            raise top.wrong(N_("[words.%(language)s] is a table of texts in quotes"), language=language)
         found[language] = table
     for language, table in found.items():
         for other in found.values():
             lacking = sorted(other.keys() - table.keys())
             if lacking:
-                raise top.wrong(f"[words.{language}] lacks {lacking[0]!r}, which another language has")
+                raise top.wrong(
+                    N_("[words.%(language)s] lacks %(word)s, which another language has"),
+                    language=language,
+                    word=repr(lacking[0]),
+                )
     return found
 
 
@@ -490,8 +576,11 @@ def _samples(top: _Reader) -> dict[str, Value]:
         )
         if not (isinstance(value, str) or (rows and value)) or not _NAME.fullmatch(name) or name in _OWN:
             raise top.wrong(
-                f"field {name!r} needs a small-letter name and a sample: a text in quotes, or a list of at least "
-                "one row such as [{ sku = 'A1', qty = '2' }]"
+                N_(
+                    "field %(field)s needs a small-letter name and a sample: a text in quotes, or a list of at least "
+                    "one row such as [{ sku = 'A1', qty = '2' }]"
+                ),
+                field=repr(name),
             )
         found[name] = value
     return found
@@ -509,7 +598,7 @@ def _check_names(template: Template, file: str) -> None:
             sample = template.samples.get(element.over)
             if sample is None or isinstance(sample, str | bytes) or len(repeats) > 1:
                 raise TemplateError(
-                    file, element.where, "a template repeats over one field, whose sample is a list of rows"
+                    file, element.where, N_("a template repeats over one field, whose sample is a list of rows")
                 )
             inside = (*element.elements, element)
             known |= {"row", *(name for row in sample for name in row)}
@@ -518,12 +607,16 @@ def _check_names(template: Template, file: str) -> None:
             wrong = [name for name in (*one.names(), *conditions) if name not in known]
             if wrong:
                 raise TemplateError(
-                    file, one.where, f"{{{wrong[0]}}} is neither a field nor a word; {_known(template.samples)}"
+                    file,
+                    one.where,
+                    N_("{%(field)s} is neither a field nor a word; its fields are %(fields)s"),
+                    field=wrong[0],
+                    fields=_known(template.samples),
                 )
 
 
 def _known(samples: Mapping[str, Value]) -> str:
-    return "its fields are " + (", ".join(sorted(samples)) or "none")
+    return ", ".join(sorted(samples)) or "—"
 
 
 def _element(reader: _Reader, room: tuple[float, float], folder: Path | None, rows: bool = True) -> Element:
@@ -531,7 +624,13 @@ def _element(reader: _Reader, room: tuple[float, float], folder: Path | None, ro
     kind = reader.choice("kind", kinds)
     x, y = reader.pair("at", 0, 400)
     if x >= room[0] or y >= room[1]:
-        raise reader.wrong(f"at = [{x:g}, {y:g}] lies outside the {room[0]:g}×{room[1]:g} mm that there are")
+        raise reader.wrong(
+            N_("at = [%(x)s, %(y)s] lies outside the %(width)s×%(height)s mm that there are"),
+            x=f"{x:g}",
+            y=f"{y:g}",
+            width=f"{room[0]:g}",
+            height=f"{room[1]:g}",
+        )
     when, on = reader.condition("when"), reader.choice("on", ("every", "first", "last"), "every")
     common: dict[str, Any] = {"where": reader.where, "when": when, "on": on, "x": x, "y": y}
     element: Element
@@ -598,18 +697,22 @@ def _image(reader: _Reader, common: Mapping[str, Any], folder: Path | None) -> I
     field, picture = reader.string("field", ""), b""
     file = reader.string("file", "")
     if bool(field) == bool(file):
-        raise reader.wrong('an image has either file = "logo.png", or field = the name of a field with a picture')
+        raise reader.wrong(N_('an image has either file = "logo.png", or field = the name of a field with a picture'))
     if file:
         if folder is None or Path(file).name != file:
-            raise reader.wrong(f"{file!r} must be a file beside the template, named without a folder")
+            raise reader.wrong(
+                N_("%(file)s must be a file beside the template, named without a folder"), file=_short(file)
+            )
         try:
             picture = (folder / file).read_bytes()
         except OSError as error:
-            raise reader.wrong(f"the picture {file!r} cannot be read") from error
+            raise reader.wrong(N_("the picture %(file)s cannot be read"), file=_short(file)) from error
         try:
             raw.open_picture(picture)
         except RefusedLabel as error:
-            raise reader.wrong(f"{file!r}: {error}") from error
+            raise reader.wrong(
+                N_("the picture %(file)s cannot be used: %(why)s"), file=_short(file), why=str(error)
+            ) from error
     return Image(**common, width=width, height=height, picture=picture, field=field)
 
 
@@ -622,7 +725,7 @@ def _stack(reader: _Reader, common: Mapping[str, Any], room: tuple[float, float]
         inner.end()
         rows.append((text, keep))
     if not rows:
-        raise reader.wrong("a stack needs at least one [[element.rows]]")
+        raise reader.wrong(N_("a stack needs at least one [[element.rows]]"))
     return Stack(
         **common,
         width=reader.length("width", room[0] - common["x"]),
@@ -635,7 +738,7 @@ def _repeat(
     reader: _Reader, common: Mapping[str, Any], room: tuple[float, float], folder: Path | None, rows: bool
 ) -> Repeat:
     if not rows:
-        raise reader.wrong("a repeat cannot stand inside another one")
+        raise reader.wrong(N_("a repeat cannot stand inside another one"))
     columns, row_height = reader.count("columns", 1), reader.length("row", least=3)
     column_width = reader.length("column", (room[0] - common["x"]) / columns)
     # A page of labels side by side may be as high as one of them.
@@ -646,11 +749,13 @@ def _repeat(
         for number, table in enumerate(reader.tables("element"), 1)
     )
     if not elements:
-        raise reader.wrong("a repeat needs at least one [[element.element]]")
+        raise reader.wrong(N_("a repeat needs at least one [[element.element]]"))
     if common["x"] + columns * column_width > room[0] + 0.01 or common["y"] + height > room[1] + 0.01:
-        raise reader.wrong("its rows and columns do not fit on the label; make room, row, column or columns smaller")
+        raise reader.wrong(
+            N_("its rows and columns do not fit on the label; make room, row, column or columns smaller")
+        )
     if height < row_height:
-        raise reader.wrong("room is less than one row is high")
+        raise reader.wrong(N_("room is less than one row is high"))
     return Repeat(
         **common,
         over=reader.string("over"),
@@ -671,7 +776,7 @@ def _shown(row: Mapping[str, Value], name: str, how: str) -> str:
 def _rows(fields: Mapping[str, Value], repeat: Repeat) -> Sequence[Row]:
     rows = fields.get(repeat.over, ())
     if isinstance(rows, str | bytes):
-        raise TemplateError(repeat.where, "", f"the field {repeat.over!r} must be a list of rows")
+        raise TemplateError(repeat.where, "", N_("the field %(field)s must be a list of rows"), field=repr(repeat.over))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""How bytes reach a printer: tcp://host:9100, file:///directory, or memory://name."""
+"""How bytes reach a printer: tcp://host:9100, os://queue, file:///directory, or memory://name."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class Transport(Protocol):
     ) -> None: ...
 
 
-class _Closing:
+class Closing:
+    """What every transport does at the end of its block."""
+
     def close(self) -> None:
         pass
 
@@ -59,7 +61,7 @@ class _Closing:
         self.close()
 
 
-class TcpTransport(_Closing):
+class TcpTransport(Closing):
     """A raw socket. That the bytes were taken means only that the network took them."""
 
     def __init__(self, uri: str, host: str, port: int, timeout_s: float) -> None:
@@ -117,7 +119,7 @@ class TcpTransport(_Closing):
         raise PrinterOffline(self.uri, "reset")
 
 
-class FileTransport(_Closing):
+class FileTransport(Closing):
     """A directory in which each job becomes one file, complete from the moment it is seen."""
 
     def __init__(self, uri: str, directory: Path) -> None:
@@ -171,7 +173,7 @@ class MemoryPrinter:
             return self._changed.wait_for(lambda: len(self.jobs) >= count, timeout_s)
 
 
-class MemoryTransport(_Closing):
+class MemoryTransport(Closing):
     """Jobs kept in this process, for tests and dry runs."""
 
     def __init__(self, uri: str, printer: MemoryPrinter) -> None:
@@ -210,6 +212,10 @@ def open_printer(uri: str, timeout_s: float = 5.0) -> Transport:
         return FileTransport(uri, Path(url2pathname(parts.path)))
     if parts.scheme == "memory" and parts.netloc:
         return MemoryTransport(uri, memory(unquote(parts.netloc)))
+    if parts.scheme == "os" and parts.netloc and not parts.path:
+        from printers.os_queue import OsQueue  # which stands on this module
+
+        return OsQueue(uri)
     raise PrinterError(f"not a printer address: {uri}", permanent=True)
 
 

@@ -1,7 +1,7 @@
 """A label as TSPL, the language of TSC and of most printers sold in China. Pure, and no text is in it.
 
 Only commands of the TSPL/TSPL2 Programming Manual (TSC Auto ID, 31-0000001-00, version 3.0: SIZE, GAP,
-DIRECTION, REFERENCE, CLS, BAR, BITMAP, PRINT), because some makes throw the whole job away at the first word
+BLINE, DIRECTION, REFERENCE, CLS, BAR, BITMAP, PRINT), because some makes throw the whole job away at the first word
 that they do not know. Each ends with CR LF. In BITMAP the width is in bytes, a clear bit is black, and the
 bytes are raw, as many as width times height says. DIRECTION 1 has its origin at the top left.
 """
@@ -19,7 +19,7 @@ from printers.label import Bars, Fill, Frame, Label, Mark, Matrix, Picture
 GAP_MM = 2
 # What one BITMAP costs besides its dots.
 _HEAD_BYTES = 30
-_LINE = re.compile(rb"(SIZE|GAP|DIRECTION|REFERENCE|CLS|BAR|PRINT)\b([^\r\n]*)\r\n")
+_LINE = re.compile(rb"(SIZE|GAP|BLINE|DIRECTION|REFERENCE|CLS|BAR|PRINT)\b([^\r\n]*)\r\n")
 _BITMAP = re.compile(rb"BITMAP (\d+),(\d+),(\d+),(\d+),([012]),")
 _AT_ONCE = (b"\x1b!", b"~!")
 _WHITE = bytes(255 - value for value in range(256))
@@ -34,14 +34,14 @@ class Command:
     end: int
 
 
-def build(labels: Label | Sequence[Label], copies: int = 1, gap_mm: float = GAP_MM) -> bytes:
+def build(labels: Label | Sequence[Label], copies: int = 1, gap_mm: float = GAP_MM, black_mark: bool = False) -> bytes:
     """The labels as the printer wants them, each `copies` times.
 
-    `gap_mm` lies between two labels on the roll; 0 is paper without gaps. Speed and darkness stay as they
-    were set up.
+    `gap_mm` lies between two labels on the roll; 0 is paper without gaps. With `black_mark` it is how high the
+    mark on the back is. Speed and darkness stay as they were set up.
     """
     pages = [labels] if isinstance(labels, Label) else labels
-    return b"".join(_page(page, copies, gap_mm) for page in pages)
+    return b"".join(_page(page, copies, gap_mm, black_mark) for page in pages)
 
 
 def marked_again(job: bytes, mark: Picture) -> bytes:
@@ -82,10 +82,10 @@ def commands(job: bytes) -> Iterator[Command]:
         place = end
 
 
-def _page(label: Label, copies: int, gap_mm: float) -> bytes:
+def _page(label: Label, copies: int, gap_mm: float, black_mark: bool) -> bytes:
     width, height = label.size_mm
     head = (
-        f"SIZE {width:g} mm,{height:g} mm\r\nGAP {gap_mm:g} mm,0 mm\r\n"
+        f"SIZE {width:g} mm,{height:g} mm\r\n{'BLINE' if black_mark else 'GAP'} {gap_mm:g} mm,0 mm\r\n"
         # Both are remembered by the printer, so a job before this one may have left it turned or mirrored.
         "DIRECTION 1,0\r\nREFERENCE 0,0\r\nCLS\r\n"
     )

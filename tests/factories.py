@@ -159,10 +159,14 @@ class Rows:
 
     def label_all(self, order_ids: list[int]) -> None:
         """The same on to the labelled parcel."""
+        self.pick_all(order_ids)
+        self.pack_all(order_ids)
+
+    def pack_all(self, order_ids: list[int]) -> None:
+        """Picked orders to labelled parcels."""
         from wms.flows import pack
         from wms.models import ParcelState, Station
 
-        self.pick_all(order_ids)
         packer = self.operator_id("packer")
         for order_id in order_ids:
             number = self.order_row(order_id).shop_order_no

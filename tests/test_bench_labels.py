@@ -20,7 +20,7 @@ def arguments(*given: str) -> argparse.Namespace:
 
 
 def test_each_language_and_resolution_has_its_figure(capsys: pytest.CaptureFixture[str]) -> None:
-    labels.run(arguments("--labels", "2", "--json"), Settings())
+    labels.run(arguments("--labels", "2", "--packed", "0", "--json"), Settings())
     told = json.loads(capsys.readouterr().out)
     seen = {(figure["what"].split()[-1], figure["dpi"]) for figure in told["figures"]}
     assert {("ZPL", 203), ("TSPL", 203), ("ZPL", 300), ("TSPL", 300), ("Z64", 203)} <= seen
@@ -29,7 +29,7 @@ def test_each_language_and_resolution_has_its_figure(capsys: pytest.CaptureFixtu
 
 def test_an_absent_peer_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "zebrafy.graphic_field", None)
-    labels.run(arguments("--labels", "1"), Settings())
+    labels.run(arguments("--labels", "1", "--packed", "3"), Settings())
     assert "No peer in this run: zebrafy is not installed" in capsys.readouterr().out
 
 

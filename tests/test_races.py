@@ -12,14 +12,16 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from printers.transport import memory
 from tests import contenders, ways
 from tests.contenders import Processes, Threads
 from tests.factories import Rows
 from tests.floor import Floor, Hand
+from wms import print_lease
 from wms.clock import now
 from wms.db import Actor, Database
 from wms.flows import printing, receive, release
-from wms.jobs import audit
+from wms.jobs import audit, print_queue
 from wms.models import (
     Allocation,
     Order,
@@ -38,6 +40,7 @@ from wms.models import (
     Station,
     StockMove,
     ToteUse,
+    Waybill,
     new_id,
 )
 from wms.settings import Settings
@@ -315,7 +318,9 @@ def twin(hand: Hand) -> Hand:
     return other
 
 
-def post_together(first: Hand, second: Hand, path: str, codes: str | tuple[str, str], ids: tuple[str, str]) -> None:
+def post_together(
+    first: Hand, second: Hand, path: str, codes: str | tuple[str, str], ids: tuple[str, str], field: str = "code"
+) -> None:
     """Both hands post at the same instant, one code or each its own."""
     barrier = threading.Barrier(2)
     broke: list[BaseException] = []
@@ -323,7 +328,7 @@ def post_together(first: Hand, second: Hand, path: str, codes: str | tuple[str, 
     def go(hand: Hand, scan_id: str, code: str) -> None:
         try:
             barrier.wait(30)
-            hand.act(path, scan_id, code=code)
+            hand.act(path, scan_id, **{field: code})
         except BaseException as error:
             broke.append(error)
 
@@ -451,3 +456,32 @@ def test_a_piece_is_taken_back_while_it_is_being_scanned(rows: Rows, racers: Thr
     assert (wanted, promised) == (6 - taken, 6 - taken)
     assert told <= RACERS // 2
     sound(rows)
+
+
+def test_two_browsers_press_print_on_one_order_and_one_label_comes_out(any_floor: Floor) -> None:
+    """R31, R32, R35: one parcel, one number, one job, whoever was first."""
+    floor = any_floor
+    floor.item("A1")
+    floor.stock("A1", "A-01-01-1", 10)
+    paper = memory("waybills")
+    paper.clear()
+    for number in range(5):
+        order = floor.order(f"SO-{number}", ("A1", 1))
+        floor.pick_all([order])
+        packer = floor.hand("packer")
+        packer.get("/pack")
+        packer.scan("S-PACK1")
+        packer.scan(f"SO-{number}")
+        packer.scan("A1")
+        packer.sees("pack/weigh")
+        other = twin(packer)
+        post_together(packer, other, "/pack/weigh", "500", (contenders.fresh(), contenders.fresh()), "weight_g")
+        assert sorted((packer.status, other.status))[0] == 200, (packer.said, other.said)
+        with floor.database.reading() as session:
+            jobs = session.execute(select(PrintJob.once).where(PrintJob.kind == "waybill")).scalars().all()
+            numbers = session.execute(select(Waybill.number)).scalars().all()
+        assert len(jobs) == len(set(jobs)) == len(numbers) == number + 1
+    for key in print_lease.printers_due(floor.database):
+        print_queue.serve_printer(floor.database, *key)
+    assert len(paper.jobs) == 5
+    floor.books_are_right()

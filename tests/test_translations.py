@@ -192,7 +192,7 @@ ALLOWED = {
     "DataWedge",
     "Ctrl",
 }
-NAMES = re.compile("Warehouse local CA|Online Retail|TSPL")
+NAMES = re.compile("Warehouse local CA|Online Retail|TSPL|SSCC|TOML")
 """What the phone's own menu shows, and the title of a collection of orders."""
 # A parcel's code is twelve letters and digits; one in twenty has no digit.
 CODE = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{12,13}\b|[A-Za-z0-9_.…*?/:+-]*[0-9_.…*?/:+-][A-Za-z0-9_.…*?/:+-]*")

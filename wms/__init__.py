@@ -41,14 +41,14 @@ def create_app(settings: Settings, database: Database | None = None) -> Flask:
     )
     app.extensions["settings"] = app.config["SETTINGS"] = settings
     app.extensions["database"] = database or open_database(settings)
-    CSRFProtect(app)
+    csrf = CSRFProtect(app)
     for sentence in assets.missing_vendor_files():
         logging.getLogger("wms").warning(sentence)
     if settings.label_font:
         labels.use_font(settings.label_font)
     scan.use(scan.Rules.of(settings.weight_codes, settings.waybill_patterns))
     _words(app)
-    _doors(app)
+    _doors(app, csrf)
     _headers(app)
     _errors(app)
     return app
@@ -65,6 +65,7 @@ def _words(app: Flask) -> None:
     # Every icon on a screen asks; files do not change under a running service, only while one is being written.
     app.jinja_env.globals["static"] = _versioned if app.config["SETTINGS"].debug else cache(_versioned)
     app.jinja_env.globals["scan_scripts"] = assets.SCAN_SCRIPTS
+    app.jinja_env.globals["station_scripts"] = assets.STATION_SCRIPTS
     app.jinja_env.filters["static_address"] = app.jinja_env.globals["static"]
     app.jinja_env.filters["fingerprint"] = lambda text: hashlib.sha256(text.encode()).hexdigest()[:10]
     app.jinja_env.filters["local"] = translate.local
@@ -90,14 +91,19 @@ def _versioned(name: str) -> str:
         return f"/static/{name}"
 
 
-def _doors(app: Flask) -> None:
+def _doors(app: Flask, csrf: CSRFProtect) -> None:
     from wms.web import (
         access,
+        agents,
         camera,
+        components,
         count,
         desk,
+        erp,
         health,
+        hooks,
         import_orders,
+        label_templates,
         lookup,
         offline,
         operators,
@@ -106,9 +112,11 @@ def _doors(app: Flask) -> None:
         pack,
         people,
         pick,
+        printers,
         printing,
         pushes,
         putaway,
+        qimen,
         receive,
         scanner_check,
         setup,
@@ -117,14 +125,19 @@ def _doors(app: Flask) -> None:
 
     access.guard(app)
     floor = (health, offline, people, setup, scanner_check, camera, receive, putaway, pick, pack, ship, count, lookup)
-    for room in (*floor, desk, orders, order_rules, import_orders, printing, pushes, operators):
+    for signed in (hooks, qimen, agents):
+        csrf.exempt(signed.bp)  # they have no session to be forged
+        app.register_blueprint(signed.bp)
+    desks = (desk, orders, order_rules, import_orders, printing, printers, label_templates, pushes, erp, operators)
+    for room in (*floor, components, *desks):
         app.register_blueprint(room.bp)
 
 
 def _headers(app: Flask) -> None:
     @app.after_request
     def _harden(response: Response) -> Response:
-        response.headers.setdefault("Content-Security-Policy", CSP)
+        local = " ".join(["connect-src 'self'", *g.get("connect_src", ())])
+        response.headers.setdefault("Content-Security-Policy", CSP.replace("connect-src 'self'", local))
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["Permissions-Policy"] = "camera=(self), microphone=(), geolocation=()"

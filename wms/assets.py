@@ -35,6 +35,9 @@ SCAN_SCRIPTS = (
 )
 """static/scan/, each standing on those before it."""
 
+STATION_SCRIPTS = ("socket", "cainiao", "wechat", "office", "bench")
+"""static/station/, the packing page's way to the print components on its PC."""
+
 WHAT_TO_DO = "python3 run.py doctor"
 
 

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from printers import image, languages, layouts, masking, raw
-from printers.errors import CannotPrint, DoesNotFit, RefusedLabel, WrongCheckDigit
+from printers import image, languages, layouts, masking, raw, template, test_page
+from printers.errors import CannotPrint, DoesNotFit, PrinterError, RefusedLabel, WrongCheckDigit
 from printers.label import Label
-from wms import journal, rules, together
+from wms import components, journal, own_templates, rules, together, waybill_numbers, waybills
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import N_, Refusal
 from wms.models import (
+    Allocation,
     Barcode,
     BlockEntry,
     BlockKind,
     Carrier,
+    CartonCode,
     Item,
     Location,
     LocationKind,
@@ -33,32 +36,26 @@ from wms.models import (
     OrderLine,
     Parcel,
     ParcelLine,
+    PlatformWaybill,
     Printer,
     PrinterLanguage,
     PrintJob,
     PrintState,
+    Receipt,
     Shop,
     Station,
+    StationPrinter,
     Warehouse,
+    Wave,
     Waybill,
     WaybillState,
     new_id,
 )
 from wms.scan import printed
 
-SIZES_MM = {
-    "100x150": (100, 150),
-    "100x180": (100, 180),
-    "100x113": (100, 113),
-    "76x130": (76, 130),
-    "location": (60, 40),
-    "location-3-across": (100, 30),
-    "item": (50, 30),
-    "lot": (70, 50),
-    "tote": (70, 50),
-    "carton": (100, 150),
-    "list": (100, 150),
-}
+KINDS = ("waybill", "item", "lot", "location", "tote", "carton", "packing_list", "pick_list", "manifest")
+"""What a print job can be, and a station has a printer for. A template's name is the same with hyphens."""
+
 KEEPS = {"waybill": timedelta(hours=8), "label": timedelta(hours=2)}
 """How long a job is worth printing: old jobs do not burst out after a paper change (R35)."""
 
@@ -75,6 +72,20 @@ def use_font(path: str) -> None:
 
 class NoPrinter(Refusal):
     message = N_("Station %(station)s has no printer for this label. An admin must choose one.")
+    answer = "look"
+
+
+class NoComponentPrinter(Refusal):
+    message = N_(
+        "Station %(station)s has no printer for waybills of this platform. An admin must add one: %(example)s."
+    )
+    answer = "look"
+
+
+class OnlyPlatformWaybills(Refusal):
+    """A component prints nothing that its platform did not make."""
+
+    message = N_("%(printer)s prints platform waybills only. Choose another printer for this label.")
     answer = "look"
 
 
@@ -114,6 +125,13 @@ class WrongNumber(Refusal):
     answer = "look"
 
 
+class WrongTemplate(Refusal):
+    """``why`` is the Slip; whoever shows it says its words."""
+
+    message = N_("This template cannot be printed. What is wrong stands beside it.")
+    answer = "look"
+
+
 class NotALabel(Refusal):
     message = N_("This is no label that can be printed: it is cut or empty, or neither ZPL, PDF nor a picture.")
     answer = "look"
@@ -146,21 +164,24 @@ class _Said:
 
 
 Drawn = Label | Sequence[Label]
-Draw = Callable[[int], Drawn]
-Document = Parcel | Location | Item | Manifest | Order
+Draw = Callable[[int, layouts.Find], Drawn]
+"""Draws at so many dots per inch with the templates that are found so."""
+Document = Parcel | Location | Item | Manifest | Order | Receipt | Printer
 
 
 def queue_waybill(session: Session, parcel: Parcel, order: Order, waybill: Waybill, station: Station) -> PrintJob:
     """Queue the parcel's waybill at its station. The parcel is the key: a second press queues nothing."""
     carrier = session.get_one(Carrier, parcel.carrier_id)
-    printer = _printer(session, station, station.waybill_printer_id)
+    given = waybills.document_of(session, waybill)
+    if given is not None:
+        return _queue_document(session, parcel, order, waybill, station, carrier.label_size, given)
+    printer = printer_at(session, station, "waybill")
     said = _Said()
     paper = _waybill_paper(session, parcel, order, waybill, carrier, said, now())
     return _queue(
         session,
         printer,
         kind="waybill",
-        size=carrier.label_size,
         document=parcel,
         station=station,
         title=f"{waybill.number} {order.shop_order_no}"[:120],
@@ -170,9 +191,66 @@ def queue_waybill(session: Session, parcel: Parcel, order: Order, waybill: Waybi
     )
 
 
+def _queue_document(
+    session: Session,
+    parcel: Parcel,
+    order: Order,
+    waybill: Waybill,
+    station: Station,
+    size: str,
+    given: PlatformWaybill,
+) -> PrintJob:
+    """The platform's document, byte by byte as it came, for the component on the station's PC."""
+    once = f"waybill:{waybill.id}"
+    has = _queued(session, once)
+    if has is not None:
+        return has
+    printer = _component_printer(session, station, given.provider)
+    width_mm, height_mm = (int(side) for side in size.split("x"))
+    _fits(printer, width_mm, height_mm, exact=True)
+    return _save(
+        session,
+        printer,
+        kind="waybill",
+        document=parcel,
+        title=f"{waybill.number} {order.shop_order_no}"[:120],
+        once=once,
+        payload=given.document,
+        copies=1,
+        width_mm=width_mm,
+        height_mm=height_mm,
+        station_id=station.id,
+    )
+
+
+def _component_printer(session: Session, station: Station, provider: str) -> Printer:
+    """A platform's waybills come out at the PC of the station, whatever printer its other waybills have."""
+    printer = session.execute(
+        select(Printer)
+        .where(
+            Printer.warehouse_id == station.warehouse_id,
+            Printer.language == PrinterLanguage(provider),
+            Printer.uri.startswith(f"{provider}://{station.code}/", autoescape=True),
+        )
+        .order_by(Printer.id)
+        .limit(1)
+    ).scalar_one_or_none()
+    if printer is None:
+        raise NoComponentPrinter(station=station.code, example=f"{provider}://{station.code}/…")
+    return printer
+
+
+def drawable(printer: Printer) -> languages.Language:
+    """The language that a label for this printer is drawn in. Raises OnlyPlatformWaybills for a component's."""
+    for language in languages.LANGUAGES:
+        if printer.language.value == language:
+            return language
+    raise OnlyPlatformWaybills(printer=printer.name)
+
+
 def _waybill(paper: layouts.Waybill, carrier: Carrier) -> Draw:
     size = carrier.label_size
-    return lambda dpi: layouts.waybill_label(paper, size, dpi)  # type: ignore[arg-type]
+    return lambda dpi, find: layouts.waybill_label(paper, size, dpi, find)  # type: ignore[arg-type]
 
 
 def _waybill_paper(
@@ -275,11 +353,29 @@ def masked_entry(entry: BlockEntry) -> str:
     return f"{entry.value[:3]}…{entry.value[-2:]}" if len(entry.value) > 7 else entry.value
 
 
-def _printer(session: Session, station: Station, printer_id: int | None) -> Printer:
+def printer_at(session: Session, station: Station, kind: str) -> Printer:
+    """The printer for this kind of label at a station: the one named for the kind, else the usual one.
+
+    Raises NoPrinter.
+    """
+    usual = station.waybill_printer_id if kind == "waybill" else station.label_printer_id
+    named = session.get(StationPrinter, (station.warehouse_id, station.id, kind))
+    printer_id = named.printer_id if named else usual
     printer = session.get(Printer, (station.warehouse_id, printer_id)) if printer_id else None
     if printer is None:
         raise NoPrinter(station=station.code)
     return printer
+
+
+def paper_mm(session: Session, warehouse_id: int, kind: str) -> tuple[int, int]:
+    """How large the paper for a kind of label must be at least, as the template says that is used now."""
+    width, height = own_templates.size_mm(session, warehouse_id, kind.replace("_", "-"))
+    return math.ceil(width), math.ceil(height)
+
+
+def media_of(printer: Printer) -> languages.Media:
+    graphics: Literal["z64", "hex"] = "hex" if printer.graphics == "hex" else "z64"
+    return languages.Media(printer.gap_mm, printer.black_mark, graphics)
 
 
 def _queue(
@@ -287,7 +383,6 @@ def _queue(
     printer: Printer,
     *,
     kind: str,
-    size: str,
     document: Document,
     title: str,
     once: str,
@@ -299,13 +394,12 @@ def _queue(
     has = _queued(session, once)
     if has is not None:
         return has
-    width_mm, height_mm = SIZES_MM[size]
-    _fits(printer, width_mm, height_mm, exact=kind == "waybill")
-    drawn = _drawn(draw, printer.dpi, title)
+    drawn = _drawn(session, draw, printer, title, exact=kind == "waybill")
+    width_mm, height_mm = _size(drawn)
     count = copies * (1 if isinstance(drawn, Label) else len(drawn))
     if count > MOST_AT_ONCE:
         raise TooLongToPrint(text=title)
-    payload = languages.build(printer.language.value, drawn, copies)
+    payload = languages.build(drawable(printer), drawn, copies, media_of(printer))
     return _save(
         session,
         printer,
@@ -328,9 +422,31 @@ def _queued(session: Session, once: str) -> PrintJob | None:
     ).scalar_one_or_none()
 
 
-def _drawn(draw: Draw, dpi: int, title: str) -> Drawn:
+def _size(drawn: Drawn) -> tuple[int, int]:
+    """In whole millimetres, as printers and jobs name their paper."""
+    first = drawn if isinstance(drawn, Label) else drawn[0]
+    return math.ceil(first.size_mm[0]), math.ceil(first.size_mm[1])
+
+
+def _drawn(session: Session, draw: Draw, printer: Printer, title: str, exact: bool) -> Drawn:
+    """The label as it is drawn now and fits this printer; where an own template fails, the shipped one stands in."""
+    own = own_templates.Own(session)
     try:
-        return draw(dpi)
+        drawn = _drawn_as(draw, printer.dpi, title, own)
+        _fits(printer, *_size(drawn), exact)
+    except Exception as error:
+        # Whatever a template of the shop does, the floor goes on.
+        if not own.given:
+            raise
+        drawn = _drawn_as(draw, printer.dpi, title, template.shipped)
+        _fits(printer, *_size(drawn), exact)
+        own.failed(error.__cause__ if isinstance(error.__cause__, PrinterError) else error)
+    return drawn
+
+
+def _drawn_as(draw: Draw, dpi: int, title: str, find: layouts.Find) -> Drawn:
+    try:
+        return draw(dpi, find)
     except CannotPrint as error:
         raise CannotDraw(characters=" ".join(error.characters) or title) from error
     except DoesNotFit as error:
@@ -387,15 +503,13 @@ def queue_location(session: Session, location: Location, printer: Printer, once:
     """A shelf's or tote's own label, its code with the class prefix (R14)."""
     tote = location.kind is LocationKind.TOTE
 
-    def draw(dpi: int) -> Label:
+    def draw(dpi: int, find: layouts.Find) -> Label:
         if tote:
-            return layouts.tote_label(location.barcode, dpi, human=location.code)
-        return layouts.location_label(location.barcode, dpi=dpi, human=location.code)
+            return layouts.tote_label(location.barcode, dpi, human=location.code, find=find)
+        return layouts.location_label(location.barcode, dpi=dpi, human=location.code, find=find)
 
-    size = "tote" if tote else "location"
-    return _queue(
-        session, printer, kind=size, size=size, document=location, title=location.barcode, once=once, draw=draw
-    )
+    kind = "tote" if tote else "location"
+    return _queue(session, printer, kind=kind, document=location, title=location.barcode, once=once, draw=draw)
 
 
 def queue_locations_across(session: Session, places: Sequence[Location], printer: Printer, once: str) -> PrintJob:
@@ -405,11 +519,10 @@ def queue_locations_across(session: Session, places: Sequence[Location], printer
         session,
         printer,
         kind="location",
-        size="location-3-across",
         document=places[0],
         title=f"{codes[0][0]} … {codes[-1][0]}"[:120],
         once=once,
-        draw=lambda dpi: layouts.location_labels(codes, dpi),
+        draw=lambda dpi, find: layouts.location_labels(codes, dpi, find),
     )
 
 
@@ -424,11 +537,10 @@ def queue_item(session: Session, item: Item, printer: Printer, copies: int, once
         session,
         printer,
         kind="item",
-        size="item",
         document=item,
         title=item.sku,
         once=once,
-        draw=lambda dpi: layouts.item_label(sku, name, text, dpi),
+        draw=lambda dpi, find: layouts.item_label(sku, name, text, dpi, find),
         copies=copies,
         lost=said.lost,
     )
@@ -444,19 +556,18 @@ def queue_lot(
         session,
         printer,
         kind="lot",
-        size="lot",
         document=item,
         title=f"{item.sku} {lot.code}"[:120],
         once=once,
-        draw=lambda dpi: layouts.lot_label(
-            sku, name, lot.code, expiry, str(qty) if qty else "", dpi=dpi, language=language
+        draw=lambda dpi, find: layouts.lot_label(
+            sku, name, lot.code, expiry, str(qty) if qty else "", dpi=dpi, language=language, find=find
         ),
         copies=copies,
         lost=said.lost,
     )
 
 
-def queue_carton(session: Session, order: Order, carton: layouts.Carton, printer: Printer, once: str) -> PrintJob:
+def queue_carton(session: Session, document: Document, carton: layouts.Carton, printer: Printer, once: str) -> PrintJob:
     """A carton with its serial shipping container code. Raises WrongNumber for a code that is not sound."""
     said, language = _Said(), _language(session)
     drawable = layouts.Carton(**{name: said(value) for name, value in asdict(carton).items()})
@@ -464,11 +575,10 @@ def queue_carton(session: Session, order: Order, carton: layouts.Carton, printer
         session,
         printer,
         kind="carton",
-        size="carton",
-        document=order,
+        document=document,
         title=f"SSCC {carton.sscc}"[:120],
         once=once,
-        draw=lambda dpi: layouts.carton_label(drawable, dpi, language),
+        draw=lambda dpi, find: layouts.carton_label(drawable, dpi, language, find),
         lost=said.lost,
     )
 
@@ -504,11 +614,10 @@ def queue_packing_list(
         session,
         printer,
         kind="packing_list",
-        size="list",
         document=parcel,
         title=f"{parcel.code} {order.shop_order_no}"[:120],
         once=once,
-        draw=lambda dpi: layouts.packing_list(paper, dpi, warehouse.label_language),
+        draw=lambda dpi, find: layouts.packing_list(paper, dpi, warehouse.label_language, find),
         lost=said.lost,
     )
 
@@ -524,13 +633,42 @@ def queue_pick_list(
         session,
         printer,
         kind="pick_list",
-        size="list",
         document=order,
         title=code[:120],
         once=once,
-        draw=lambda dpi: layouts.pick_list(code, rows, at, wave, dpi, warehouse.label_language),
+        draw=lambda dpi, find: layouts.pick_list(code, rows, at, wave, dpi, warehouse.label_language, find),
         lost=said.lost,
     )
+
+
+class NothingToPick(Refusal):
+    message = N_("Order %(order)s has nothing left to fetch from the shelves.")
+    answer = "look"
+
+
+def queue_order_pick_list(session: Session, order: Order, printer: Printer, once: str) -> PrintJob:
+    """The walk of one order on paper: what is promised to it on shelves, in walking order. Raises NothingToPick."""
+    wave = session.get(Wave, (order.warehouse_id, order.wave_id)) if order.wave_id else None
+    rows = session.execute(
+        select(Location.code, Item.sku, Item.name, Allocation.lot, func.sum(Allocation.qty))
+        .join(
+            OrderLine,
+            (OrderLine.warehouse_id == Allocation.warehouse_id) & (OrderLine.id == Allocation.order_line_id),
+        )
+        .join(Location, (Location.warehouse_id == Allocation.warehouse_id) & (Location.id == Allocation.location_id))
+        .join(Item, Item.id == Allocation.item_id)
+        .where(
+            OrderLine.warehouse_id == order.warehouse_id,
+            OrderLine.order_id == order.id,
+            Location.kind == LocationKind.STORAGE,
+        )
+        .group_by(Location.walk, Location.code, Item.sku, Item.name, Allocation.lot)
+        .order_by(Location.walk, Location.code, Item.sku, Allocation.lot)
+    ).all()
+    if not rows:
+        raise NothingToPick(order=order.shop_order_no)
+    lines = [layouts.PickLine(place, sku, name, str(qty), lot) for place, sku, name, lot, qty in rows]
+    return queue_pick_list(session, order, lines, printer, once, wave.code if wave else "")
 
 
 def queue_manifest(
@@ -545,18 +683,200 @@ def queue_manifest(
         session,
         printer,
         kind="manifest",
-        size="list",
         document=manifest,
         title=manifest.code,
         once=once,
-        draw=lambda dpi: layouts.manifest(
-            manifest.code, *names, _local(warehouse, at), lines, manifest.weight_g, dpi, warehouse.label_language
+        draw=lambda dpi, find: layouts.manifest(
+            manifest.code, *names, _local(warehouse, at), lines, manifest.weight_g, dpi, warehouse.label_language, find
         ),
         lost=said.lost,
     )
 
 
-def queue_raw(session: Session, parcel: Parcel, label: bytes, station: Station, title: str, once: str) -> PrintJob:
+class NoCompanyPrefix(Refusal):
+    message = N_(
+        "A carton needs your GS1 company prefix for its number. An admin enters it under Labels, What is printed."
+    )
+    answer = "look"
+
+
+class NoCartonNumbersLeft(Refusal):
+    message = N_("All container numbers of the GS1 company prefix %(prefix)s are used up.")
+    answer = "look"
+
+
+def carton_code(session: Session, document: Document) -> CartonCode:
+    """A new container number for a carton of this document; a number is given once and never again (GS1)."""
+    following = session.execute(
+        update(Warehouse)
+        .where(Warehouse.id == actor_of(session).warehouse_id, Warehouse.gs1_prefix != "")
+        .values(next_carton=Warehouse.next_carton + 1)
+        .returning(Warehouse.next_carton, Warehouse.gs1_prefix)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if following is None:
+        raise NoCompanyPrefix()
+    try:
+        sscc = waybill_numbers.sscc(following[1], following[0] - 1)
+    except ValueError as error:
+        raise NoCartonNumbersLeft(prefix=following[1]) from error
+    code = CartonCode(
+        warehouse_id=actor_of(session).warehouse_id,
+        sscc=sscc,
+        document=document.__tablename__,
+        document_id=document.id,
+        at=now(),
+    )
+    session.add(code)
+    session.flush()
+    return code
+
+
+def cartons_under(session: Session, prefix: str) -> int:
+    """The highest serial given out under a GS1 company prefix, or 0."""
+    highest = session.execute(
+        select(func.max(CartonCode.sscc)).where(
+            CartonCode.warehouse_id == actor_of(session).warehouse_id, CartonCode.sscc.startswith(f"0{prefix}")
+        )
+    ).scalar_one_or_none()
+    return int(highest[1 + len(prefix) : 17]) if highest and prefix else 0
+
+
+def parcel_carton(session: Session, parcel: Parcel) -> CartonCode:
+    """The parcel's container number: the one it has, else a new one."""
+    has = (
+        session.execute(
+            select(CartonCode)
+            .where(
+                CartonCode.warehouse_id == parcel.warehouse_id,
+                CartonCode.document == parcel.__tablename__,
+                CartonCode.document_id == parcel.id,
+            )
+            .order_by(CartonCode.id)
+        )
+        .scalars()
+        .first()
+    )
+    return has or carton_code(session, parcel)
+
+
+def queue_parcel_carton(session: Session, parcel: Parcel, order: Order, printer: Printer, once: str) -> PrintJob:
+    """A GS1 logistic label for a packed parcel: from this warehouse, to the recipient (masked), what it holds."""
+    warehouse = session.get_one(Warehouse, parcel.warehouse_id)
+    rows = session.execute(
+        select(OrderLine.sku, OrderLine.name, ParcelLine.lot, func.sum(ParcelLine.qty))
+        .join(
+            ParcelLine,
+            (ParcelLine.warehouse_id == OrderLine.warehouse_id) & (ParcelLine.order_line_id == OrderLine.id),
+        )
+        .where(ParcelLine.warehouse_id == parcel.warehouse_id, ParcelLine.parcel_id == parcel.id, ParcelLine.qty > 0)
+        .group_by(OrderLine.sku, OrderLine.name, ParcelLine.lot)
+        .order_by(OrderLine.sku)
+    ).all()
+    to = masked_recipient(order)
+    lots = {lot for _, _, lot, _ in rows}
+    carton = layouts.Carton(
+        sscc=parcel_carton(session, parcel).sscc,
+        from_name=warehouse.name,
+        from_address=f"{warehouse.sender_region} {masking.mask_address(warehouse.sender_address)}".strip(),
+        to_name=to["name"],
+        to_address=f"{to['region']} {to['address']}".strip(),
+        order_no=order.shop_order_no,
+        carton_no="",
+        sku=" · ".join(dict.fromkeys(sku for sku, _, _, _ in rows)),
+        name="; ".join(f"{name or sku} ×{qty}" for sku, name, _, qty in rows),
+        quantity=str(sum(int(qty) for *_, qty in rows)),
+        lot=lots.pop() if len(lots) == 1 else "",
+        weight=f"{parcel.weight_g / 1000:.2f} kg" if parcel.weight_g else "",
+    )
+    return queue_carton(session, parcel, carton, printer, once)
+
+
+def queue_received_carton(
+    session: Session, receipt: Receipt, item: Item, lot: str, qty: int, printer: Printer, once: str
+) -> PrintJob:
+    """A container number for goods that came without one: from the supplier, to this warehouse."""
+    has = _queued(session, once)
+    if has is not None:
+        return has
+    warehouse = session.get_one(Warehouse, receipt.warehouse_id)
+    carton = layouts.Carton(
+        sscc=carton_code(session, receipt).sscc,
+        from_name=receipt.supplier or "—",
+        from_address="",
+        to_name=warehouse.name,
+        to_address=f"{warehouse.sender_region} {masking.mask_address(warehouse.sender_address)}".strip(),
+        order_no=receipt.code,
+        carton_no="",
+        sku=item.sku,
+        name=item.name,
+        quantity=str(qty),
+        lot=lot,
+    )
+    return queue_carton(session, receipt, carton, printer, once)
+
+
+def queue_test(session: Session, kind: str, text: str, printer: Printer, title: str, once: str) -> PrintJob:
+    """A template with its samples, marked as a test on every label. Raises refusals, and WrongTemplate."""
+    try:
+        drawn = own_templates.sample_labels(kind, text, printer.dpi, _language(session))
+    except PrinterError as error:
+        raise WrongTemplate(why=own_templates.why(error)) from error
+    return _queue_marked(session, printer, drawn, title, once)
+
+
+def queue_test_page(session: Session, printer: Printer, once: str) -> PrintJob:
+    """What a printer can do: its name, dots, size, rulers along two edges, a bar code and a QR code."""
+    said = _Said()
+    facts = test_page.Facts(
+        code=printer.code,
+        name=said(printer.name),
+        language=printer.language.value,
+        dpi=printer.dpi,
+        width_mm=printer.width_mm,
+        height_mm=printer.height_mm,
+        printed_at=_local(_warehouse(session), now()),
+    )
+    return _queue_marked(session, printer, test_page.draw(facts), printer.code, once)
+
+
+def _queue_marked(session: Session, printer: Printer, drawn: Drawn, title: str, once: str) -> PrintJob:
+    has = _queued(session, once)
+    if has is not None:
+        return has
+    width_mm, height_mm = _size(drawn)
+    _fits(printer, width_mm, height_mm, exact=False)
+    first = drawn if isinstance(drawn, Label) else drawn[0]
+    language = drawable(printer)
+    payload = languages.marked_again(
+        language,
+        languages.build(language, drawn, media=media_of(printer)),
+        "测试 TEST",
+        (first.width, first.height),
+    )
+    return _save(
+        session,
+        printer,
+        kind="test",
+        document=printer,
+        title=f"TEST {title}"[:120],
+        once=once,
+        payload=payload,
+        copies=1 if isinstance(drawn, Label) else len(drawn),
+        width_mm=width_mm,
+        height_mm=height_mm,
+    )
+
+
+def queue_raw(
+    session: Session,
+    parcel: Parcel,
+    label: bytes,
+    printer: Printer,
+    title: str,
+    once: str,
+    station_id: int | None = None,
+) -> PrintJob:
     """A label that somebody else made: ZPL goes as it is, PDF and pictures become dots of this printer.
 
     What was given is kept with the job. Its size is compared with the paper. Raises refusals.
@@ -564,7 +884,6 @@ def queue_raw(session: Session, parcel: Parcel, label: bytes, station: Station, 
     has = _queued(session, once)
     if has is not None:
         return has
-    printer = _printer(session, station, station.waybill_printer_id)
     kind = raw.kind_of(label)
     payload, count = _raw_payload(label, kind, printer)
     return _save(
@@ -578,7 +897,7 @@ def queue_raw(session: Session, parcel: Parcel, label: bytes, station: Station, 
         copies=count,
         width_mm=printer.width_mm,
         height_mm=printer.height_mm,
-        station_id=station.id,
+        station_id=station_id,
         source=None if kind == "zpl" else label,
         source_kind=kind,
     )
@@ -597,7 +916,7 @@ def _raw_payload(label: bytes, kind: raw.Kind, printer: Printer) -> tuple[bytes,
             pages = raw.from_pdf(label, width_mm, height_mm, dpi)
         else:
             pages = [raw.from_picture(label, width_mm, height_mm, dpi)]
-        return languages.build(printer.language.value, pages), len(pages)
+        return languages.build(drawable(printer), pages, media=media_of(printer)), len(pages)
     except RefusedLabel as error:
         if error.kind == "size":
             raise WrongMedia(printer=printer.name, loaded=f"{width_mm}×{height_mm}", needed=error.fact) from error
@@ -660,13 +979,16 @@ def reprint(session: Session, parcel: Parcel, station: Station, reason: str) -> 
             .where(PrintJob.warehouse_id == parcel.warehouse_id, PrintJob.reprint_of_id == first.id)
         ).scalar_one()
     )
-    printer = _printer(session, station, station.waybill_printer_id)
+    printer = _reprint_printer(session, station, first)
     _fits(printer, first.width_mm, first.height_mm, exact=True)
-    mark = f"补打 {again}"
-    dots = tuple(int(side * printer.dpi / 25.4) for side in (first.width_mm, first.height_mm))
-    payload = languages.marked_again(
-        printer.language.value, _same_for(session, first, parcel, printer), mark, (dots[0], dots[1])
-    )
+    if first.language in components.PROVIDERS:
+        payload = first.payload  # sealed: a mark cannot be drawn on it; the book and the job carry it
+    else:
+        mark = f"补打 {again}"
+        dots = tuple(int(side * printer.dpi / 25.4) for side in (first.width_mm, first.height_mm))
+        payload = languages.marked_again(
+            drawable(printer), _same_for(session, first, parcel, printer), mark, (dots[0], dots[1])
+        )
     job = _save(
         session,
         printer,
@@ -688,6 +1010,12 @@ def reprint(session: Session, parcel: Parcel, station: Station, reason: str) -> 
     return job
 
 
+def _reprint_printer(session: Session, station: Station, first: PrintJob) -> Printer:
+    if first.language in components.PROVIDERS:
+        return _component_printer(session, station, first.language.value)
+    return printer_at(session, station, "waybill")
+
+
 def _same_for(session: Session, first: PrintJob, parcel: Parcel, printer: Printer) -> bytes:
     """The first job's bytes; for a printer of another language or resolution the same label drawn for that."""
     if (first.language, first.dpi) == (printer.language, printer.dpi):
@@ -701,7 +1029,8 @@ def _same_for(session: Session, first: PrintJob, parcel: Parcel, printer: Printe
         raise WrongDpi(needed=first.dpi, printer=printer.name, loaded=printer.dpi)
     order, carrier = _order(session, parcel), session.get_one(Carrier, parcel.carrier_id)
     paper = _waybill_paper(session, parcel, order, waybill, carrier, _Said(), first.created_at)
-    return languages.build(printer.language.value, _drawn(_waybill(paper, carrier), printer.dpi, first.title))
+    drawn = _drawn(session, _waybill(paper, carrier), printer, first.title, exact=True)
+    return languages.build(drawable(printer), drawn, media=media_of(printer))
 
 
 def _live_waybill(session: Session, parcel: Parcel) -> Waybill | None:

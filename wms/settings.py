@@ -57,8 +57,18 @@ class Settings:
     then I item, W weight in grams, N count, P price, V inner check digit, C check digit. Such as 22IIIIIWWWWWC."""
     waybill_patterns: tuple[tuple[str, str], ...] = ()
     """Carriers' numbers that wms/scan.py does not know yet: (carrier, regular expression of the whole number)."""
+    component_addresses: tuple[tuple[str, str], ...] = ()
+    """Where a platform's print component listens on the packing PCs, if not where wms/components.py says."""
+    component_patience_s: int = 15
+    """How long a packing page waits for a component's answer before it asks, and then before it asks the packer."""
     decode_budget_ms: int = 800
     """CPU that one photo may cost when its barcode is hard to read."""
+    agent_server: str = ""
+    """For `run.py agent`: the service's https address."""
+    agent_token: str = field(default="", repr=False)
+    agent_ca: str = ""
+    """For `run.py agent`: a file with the server's root certificate; or, next, that root's SHA-256."""
+    agent_ca_sha256: str = ""
 
     @property
     def sqlite(self) -> bool:
@@ -122,7 +132,13 @@ class Settings:
             keep_scans_days=number("KEEP_SCANS_DAYS", 7, 7, 3650),
             weight_codes=_weight_codes(text("WEIGHT_CODES", "")),
             waybill_patterns=_waybill_patterns(text("WAYBILL_PATTERNS", "")),
+            component_addresses=_component_addresses(text("COMPONENT_ADDRESSES", "")),
+            component_patience_s=number("COMPONENT_PATIENCE_S", 15, 1, 20),
             decode_budget_ms=number("DECODE_BUDGET_MS", 800, 50, 10_000),
+            agent_server=text("AGENT_SERVER", ""),
+            agent_token=text("AGENT_TOKEN", ""),
+            agent_ca=text("AGENT_CA", ""),
+            agent_ca_sha256=text("AGENT_CA_SHA256", ""),
         )
 
 
@@ -159,6 +175,17 @@ def _waybill_patterns(said: str) -> tuple[tuple[str, str], ...]:
             raise BadSetting(f"WMS_WAYBILL_PATTERNS={each}: a carrier and a pattern like JD=JDK[0-9]{{12}} are wanted")
         patterns.append((carrier, shape))
     return tuple(patterns)
+
+
+def _component_addresses(said: str) -> tuple[tuple[str, str], ...]:
+    """``cainiao=ws://localhost:13528``: a platform and where its component listens, on the packing PC itself only."""
+    found = []
+    for each in said.replace(",", " ").split():
+        whole = re.fullmatch(r"(cainiao|pinduoduo|wechat)=(wss?://(?:localhost|127\.0\.0\.1):[0-9]{1,5})", each)
+        if whole is None:
+            raise BadSetting(f"WMS_COMPONENT_ADDRESSES={each}: cainiao=ws://localhost:13528 or its like is wanted")
+        found.append((whole[1], whole[2]))
+    return tuple(found)
 
 
 def _kept_secret(home: Path) -> str:

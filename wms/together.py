@@ -48,6 +48,22 @@ def all_carried(session: Session, order: Order) -> list[Order]:
     return [order, *merged_into(session, order)]
 
 
+def homes_of(session: Session, order: Order) -> list[Order]:
+    """The shop's orders whose pieces an order still carries: whom the shop is asked about before the label."""
+    ids = set(
+        session.execute(
+            select(OrderLine.home_id).where(
+                OrderLine.warehouse_id == order.warehouse_id,
+                OrderLine.order_id == order.id,
+                OrderLine.kind == LineKind.GOODS,
+                OrderLine.qty > OrderLine.cancelled_qty,
+                OrderLine.line_ref.not_like(f"{gifts.PREFIX}%"),
+            )
+        ).scalars()
+    ) or {order.part_of_id or order.id}
+    return [session.get_one(Order, (order.warehouse_id, home_id)) for home_id in sorted(ids)]
+
+
 def merge(session: Session, lead: Order, others: Sequence[Order]) -> None:
     """Let ``lead`` carry the lines of the others. All of them are locked and ready; the caller has judged them."""
     for other in others:

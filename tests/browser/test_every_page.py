@@ -33,12 +33,17 @@ IN_THE_DARK = {
 }
 NO_PAGES = {
     "/healthz": "for machines",
+    "/hooks/<code>": "for shops, see tests/web/test_hooks.py",
+    "/qimen": "for ERPs, see tests/web/test_qimen_door.py",
     "/ca.crt": "a file",
     "/setup/qr.svg": "a picture inside /setup",
     "/pack/label": "a part of /pack, seen there",
     "/desk/now": "a part of /desk, seen there",
+    "/components": "for the packing page's own use, see test_components.py",
+    "/desk/labels/templates/shipped/<kind>.png": "a picture inside /desk/labels/templates",
     "/static/<path:filename>": "files",
     "/sw.js": "a program of the browser",
+    "/api/v1/agent/next": "for the station agent, see test_agents.py",
     "/pick/<int:task_id>/carried": "for the phone's own use, see test_carried.py",
 }
 TOO_WIDE = """() => {
@@ -297,21 +302,78 @@ def test_the_desk_at_the_end_of_the_day(inspector: Inspector) -> None:
         ("/desk/pushes", "desk/pushes"),
         ("/desk/rules", "desk/rules"),
         ("/desk/merges", "desk/merges"),
+        ("/desk/erp", "desk/erp"),
         ("/desk/printing", "desk/printing"),
         ("/desk/labels", "desk/labels"),
+        ("/desk/labels/templates", "desk/label_templates"),
+        ("/desk/labels/templates/new?kind=location", "desk/label_template"),
+        ("/desk/labels/templates/new?kind=packing-list", "desk/label_template"),
+        ("/desk/labels/settings", "desk/label_settings"),
     ):
         inspector.looks_at("supervisor", path, step)
+    inspector.looks_at("supervisor", own_template(house), "desk/label_template")
     printer, station = house.one(select(Printer.id)), house.one(select(Station.id))
     for path, step in (
         ("/desk/people", "desk/people"),
         ("/desk/printing/printers/new", "desk/printer"),
         (f"/desk/printing/printers/{printer}", "desk/printer"),
         ("/desk/printing/stations/new", "desk/station"),
+        ("/desk/printing/agents/new", "desk/agent"),
         (f"/desk/printing/stations/{station}", "desk/station"),
         ("/desk/printing", "desk/printing"),
+        (f"/desk/printing/printers/{printer}/status", "desk/printer_status"),
+        ("/desk/printing/discover", "desk/printer_discovery"),
+        ("/desk/labels/settings", "desk/label_settings"),
     ):
         inspector.looks_at("admin", path, step)
+    page = inspector.page("admin")
+    for code, language in (("PACK1", "zh"), ("PACK2", "en")):
+        house.speaks(language)
+        page.goto(f"{house.address}/desk/printing/agents/new")
+        page.locator("#f-code").fill(code)
+        page.locator("#screen form[action$='/agents/save'] button[type=submit]").click()
+        expect(page.locator("section.screen")).to_have_attribute("data-step", "desk/agent_made")
+        inspector.looks_here(page, "desk/agent_made", language)
+    told_by_an_agent(house, page.locator("#f-line").input_value().split("--token ")[1].split()[0])
+    inspector.looks_at("admin", "/desk/printing", "desk/printing")
+    inspector.looks_at("admin", "/desk/printing/printers/new", "desk/printer")
+    for language in ("zh", "en"):
+        house.speaks(language)
+        page.goto(f"{house.address}/desk/printing/discover")
+        page.locator("#f-network").fill("127.0.0.0/26")  # two steps, and nobody at the printer's port
+        page.locator("#screen form button[type=submit]").click()
+        expect(page.locator("#screen .empty")).to_be_visible()
+        inspector.looks_here(page, "desk/printer_discovery", language, "nobody was found")
     all_right(inspector)
+
+
+def told_by_an_agent(house: Demonstration, token: str) -> None:
+    """An agent that stands beside two queues, one of them stopped."""
+    queues = [
+        {"name": "Zebra ZD421", "address": "os/Zebra%20ZD421", "state": ""},
+        {
+            "name": "label_printer_of_the_second_bench",
+            "address": "os/label_printer_of_the_second_bench",
+            "state": "queue_stopped",
+        },
+    ]
+    answer = house.app.test_client().post(
+        "/api/v1/agent/printers",
+        headers={"Authorization": f"Bearer {token}"},
+        json={"queues": queues, "version": "0.1.0", "system": "Linux-6.1-x86_64"},
+    )
+    assert answer.status_code == 200, answer.text
+
+
+def own_template(house: Demonstration) -> str:
+    """An own template that was saved twice and is broken: with earlier versions and all there is to say."""
+    hand = house.hand("supervisor")
+    text = (ROOT / "printers" / "templates" / "item.toml").read_text("utf-8")
+    hand.act("/desk/labels/templates/new/save", kind="item", name="Ours", text=text)
+    path: str = hand.answer.headers["X-Go"]
+    hand.act(f"{path}/save", name="Ours", text=text.replace("height = 10", "height = 10\nwidth = 20"), version="1")
+    assert hand.status == 200, hand.text()
+    return path
 
 
 def test_whatever_is_looked_up(inspector: Inspector) -> None:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.connectors.untimed import untimed
-from wms.connectors import ConnectorError, spread
+from wms.connectors import ConnectorError
 from wms.connectors.limits import Fault, Lane, Limits, Rate, Verdict
+from wms.connectors.orders import spread
 
 HERE = Lane("app", "shop", "orders.get")
 

@@ -562,7 +562,7 @@ def test_a_line_that_is_cut_is_made_good_by_the_next_push(
             except ConnectorError as error:
                 assert (error.permanent, error.reason) == (False, "offline")
                 failures += 1
-    assert failures == 1
+    assert failures == (1 if lost in (SEND, SEND_PARTS) else 0), "only what changes something is left to the next push"
     assert [one["goods"] for one in shop.packages["1"]] == [{"10": 2}, {"11": 2}]
 
 

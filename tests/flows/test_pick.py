@@ -559,7 +559,11 @@ def test_a_phone_carries_its_own_task_with_codes_lots_and_screens(stocked: Floor
     assert first["codes"] == {"A1": 1, f"0{EAN}": 1}
     assert second["codes"]["B2CASE"] == 6
     assert (new["lot"], old["lot"], old["lot_needed"], old["expired"]) == ("NEW", "OLD", True, "")
-    assert "{left}" in second["take"] and MIDDLE in second["go"] and "{left} × B2" in second["go"]
+    plain = re.sub(r"<[^>]+>", "", second["go"])
+    assert "{left}" in second["take"] and MIDDLE in plain and "{left} × B2" in plain
+    for frame in (told["go"], told["take"]):
+        assert "{done}" in frame and "{last_qty} × {last_sku}" in frame and "csrf_token" in frame
+    assert "{place}" in told["go"] and "{label}" in told["go"] and "{key}" in told["take"]
     other = stocked.hand("second picker")
     other.get(carried)
     assert other.status == 404

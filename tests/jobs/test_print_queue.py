@@ -8,9 +8,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
+from printers import os_queue
 from tests.factories import Rows
 from tests.floor import Floor
 from tests.printers.fake_printer import FakePrinter, Mode
+from tests.printers.test_os_queue import Says
 from wms import labels, print_lease
 from wms.clock import now
 from wms.flows import printing
@@ -149,8 +151,7 @@ def test_a_worker_that_was_overtaken_sends_nothing_and_writes_nothing(rows: Floo
     work(rows)
     with pytest.raises(print_lease.Overtaken):
         print_queue.carry_out(rows.database, slow)
-    with pytest.raises(print_lease.Overtaken):
-        print_lease.record(rows.database, slow, print_lease.Said(PrintState.WAITING, "offline"))
+    print_lease.record(rows.database, slow, print_lease.Said(PrintState.WAITING, "offline"))
     assert states(rows) == [("printed", "")] and len(paper.labels) == 1
 
 
@@ -213,3 +214,33 @@ def test_an_address_that_cannot_be_has_printed_nothing(rows: Floor) -> None:
     queue(rows)
     work(rows)
     assert states(rows) == [("failed", "bad_address")]
+
+
+@pytest.mark.parametrize(("trusted", "end"), [(True, ("printed", "")), (False, ("unknown", "passed_on"))])
+def test_a_queue_of_the_servers_own_system_is_trusted_or_asked_about(
+    rows: Floor, monkeypatch: pytest.MonkeyPatch, trusted: bool, end: tuple[str, str]
+) -> None:
+    spooler = Says([os_queue.Fate.IN_QUEUE, os_queue.Fate.PASSED_ON])
+    monkeypatch.setattr(os_queue, "spooler", lambda: spooler)
+    with rows.database.transaction(rows.actor()) as session:
+        session.execute(update(Printer).where(Printer.code == "LB1").values(uri="os://q", trusted=trusted))
+    queue(rows)
+    work(rows)
+    work(rows)
+    assert states(rows) == [end] and len(spooler.handed) == 1
+
+
+def test_a_job_held_in_the_queue_is_looked_at_under_its_number(rows: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("printers.delivery.QUEUE_S", 0.0)
+    spooler = Says([os_queue.Fate.IN_QUEUE])
+    monkeypatch.setattr(os_queue, "spooler", lambda: spooler)
+    with rows.database.transaction(rows.actor()) as session:
+        session.execute(update(Printer).where(Printer.code == "LB1").values(uri="os://q", trusted=True))
+    queue(rows, 2)
+    work(rows)
+    assert states(rows) == [("held", "in_queue"), ("queued", "")], "order is kept"
+    spooler.fates = [os_queue.Fate.PASSED_ON]
+    soon(rows)
+    work(rows)
+    assert states(rows)[0] == ("printed", "")
+    assert len(spooler.handed) == 2, "the first was not handed over again"

@@ -17,7 +17,7 @@ from tests.printers.tspl_interpreter import whole_commands
 _FORMAT = re.compile(rb"\^XA.*?\^XZ\s*", re.DOTALL)
 _COPIES = re.compile(rb"\^PQ(\d+)")
 _QUESTION = re.compile(rb"~HS|~HQES|~HI|~JA|! U1 getvar \"([^\"]*)\"\r?\n")
-_TSPL_QUESTION = re.compile(rb"\x1b!\?()")
+_TSPL_QUESTION = re.compile(rb"(?:\x1b!\?|~!T|~!@)()")
 
 
 class Mode(StrEnum):
@@ -305,7 +305,8 @@ class FakePrinter:
         if mode is Mode.SLOW:
             time.sleep(self.slow_s)
         if self.tspl:
-            line.sendall(bytes((self._tspl_status(),)))
+            words = {b"~!T": b"FAKE-TSPL\r\n", b"~!@": b"12\r\n"}
+            line.sendall(words.get(asked) or bytes((self._tspl_status(),)))
             return
         with self._changed:
             answer = {
@@ -351,6 +352,8 @@ class FakePrinter:
         ) % (bool(bits), bits)
 
     def _variable(self, name: str) -> bytes:
+        if name == "power.percent_full":
+            return b'"87"'
         if name == "odometer.total_label_count" and self.odometer is not None:
             return b'"%d"' % self.odometer
         return b'"?"'
@@ -363,7 +366,7 @@ def _next_question(buffer: bytes, tspl: bool) -> tuple[re.Match[bytes] | None, i
         return question, question.start()
     if tspl:
         # Dots may end like the beginning of a question; the rest of it comes with the next packet.
-        cut = next((part for part in (b"\x1b!", b"\x1b") if buffer.endswith(part)), b"")
+        cut = next((part for part in (b"\x1b!", b"\x1b", b"~!", b"~") if buffer.endswith(part)), b"")
         return None, len(buffer) - len(cut)
     # A question may be cut in two by the network.
     for start in (buffer.rfind(b"! U1"), buffer.rfind(b"~"), buffer.rfind(b"!")):

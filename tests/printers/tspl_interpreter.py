@@ -28,6 +28,7 @@ class Machine:
     dpi: int = 203
     printed: list[Image.Image] = field(default_factory=list)
     gap_mm: float | None = None
+    black_mark_mm: float | None = None
     direction: int = 0
     _size_mm: tuple[float, float] | None = None
     _sheet: Image.Image | None = None
@@ -61,7 +62,7 @@ class Machine:
         if b"\r" in rest or b"\n" in rest or b'"' in rest:
             raise NotTspl(f"{name} holds a stray line end or quote: {rest!r}")
         act = getattr(self, f"_{name.lower()}", None)
-        if name not in ("SIZE", "GAP", "DIRECTION", "REFERENCE", "CLS", "BAR", "BOX", "PRINT") or act is None:
+        if name not in ("SIZE", "GAP", "BLINE", "DIRECTION", "REFERENCE", "CLS", "BAR", "BOX", "PRINT") or act is None:
             raise NotTspl(f"{name} is no command that this printer knows")
         act(rest)
         return end + 2
@@ -76,6 +77,11 @@ class Machine:
         self.gap_mm, offset = _millimetres(rest, "GAP")
         if not 0 <= self.gap_mm <= 25.4 or offset:
             raise NotTspl(f"GAP{rest!r}")
+
+    def _bline(self, rest: bytes) -> None:
+        self.black_mark_mm, offset = _millimetres(rest, "BLINE")
+        if not 0.1 <= self.black_mark_mm <= 25.4 or offset:
+            raise NotTspl(f"BLINE{rest!r}")
 
     def _direction(self, rest: bytes) -> None:
         self.direction, mirrored = _numbers(rest, 2, "DIRECTION")

@@ -7,7 +7,9 @@ import re
 import pytest
 from sqlalchemy import select
 
+from tests import ways
 from tests.floor import Floor
+from wms import labels
 from wms.db import Actor
 from wms.flows import count, printing
 from wms.models import Printer, PrintJob, PrintState
@@ -263,3 +265,31 @@ def test_a_difference_is_decided_with_a_reason(floor: Floor) -> None:
     supervisor.act(path, act="accept", reason="lost")
     assert supervisor.said == "The book is corrected by -7 pieces."
     floor.books_are_right()
+
+
+def test_a_station_has_a_printer_for_each_kind_of_label_and_falls_back_to_the_usual_one(floor: Floor) -> None:
+    hand, waybills, small = floor.hand("admin"), printer(floor, "WB1"), printer(floor, "LB1")
+    with floor.database.reading() as session:
+        station = ways.station(session)
+    fields = {"code": "PACK1", "name": "Bench 1", "waybill_printer": str(waybills), "label_printer": str(small)}
+    path = f"/desk/printing/stations/{station.id}/save"
+
+    def at(kind: str) -> str:
+        with floor.database.reading() as session:
+            return labels.printer_at(session, ways.station(session), kind).code
+
+    assert {kind: at(kind) for kind in labels.KINDS} == dict.fromkeys(labels.KINDS, "LB1") | {"waybill": "WB1"}
+    hand.act(path, kind_packing_list=str(waybills), kind_carton=str(waybills), kind_waybill=str(small), **fields)
+    assert hand.status == 200, hand.text()
+    assert (at("packing_list"), at("carton"), at("waybill"), at("manifest")) == ("WB1", "WB1", "LB1", "LB1")
+    hand.get("/desk/printing")
+    hand.sees("desk/printing", "Packing list: Waybills")
+    hand.get(f"/desk/printing/stations/{station.id}")
+    assert hand.page.count(f'<option value="{waybills}" selected>') == 3
+    hand.act(path, kind_packing_list="", kind_waybill="", **fields)
+    assert (at("packing_list"), at("carton"), at("waybill")) == ("LB1", "WB1", "WB1")
+    hand.act(path, kind_carton="77", **fields)
+    assert hand.status == 404
+    hand.act(path, **{**fields, "label_printer": ""}, kind_carton="")
+    with pytest.raises(labels.NoPrinter):
+        at("carton")

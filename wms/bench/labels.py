@@ -1,7 +1,8 @@
 """`run.py bench labels`: a hundred different Chinese waybills, built for printers of both languages and resolutions.
 
 Beside them, in the same run, stands the peer: the same pictures as one whole-label field by zebrafy (Z64), where
-that is installed. CPU, not time on the clock, is what is compared: a busy machine must not spoil it.
+that is installed. CPU, not time on the clock, is what is compared: a busy machine must not spoil it. Then orders are
+packed through the real server and worker, and the time to the printer's first byte is told (wms/bench/first_byte.py).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +21,8 @@ from PIL import ImageOps
 
 from printers import image, languages, layouts, preview
 from printers.label import Label
+from wms.bench import first_byte
+from wms.bench.service import BenchError
 from wms.settings import Settings
 
 summary = "labels: 100 Chinese waybills in ZPL and TSPL at 203 and 300 dpi, CPU and bytes"
@@ -44,6 +48,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", type=int, default=100, help="how many waybills (default 100)")
     parser.add_argument("--size", default="100x150", choices=["100x150", "100x180", "100x113", "76x130"])
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument(
+        "--packed", type=int, default=100, metavar="N", help="orders packed to a printer (100; 0: none)"
+    )
+    parser.add_argument("--postgres", metavar="URL", help="pack on PostgreSQL: its address, or auto")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
@@ -59,10 +67,21 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         if peer is not None:
             figures.append(peer)
     held = _held(figures, args.labels)
+    try:
+        timed = first_byte.measure(args.packed, args.postgres) if args.packed else None
+    except BenchError as error:
+        print(error, file=sys.stderr)
+        return 1
     if args.json:
-        print(json.dumps({"labels": args.labels, "held": held, "figures": [asdict(figure) for figure in figures]}))
+        told = {"labels": args.labels, "held": held, "figures": [asdict(figure) for figure in figures]}
+        print(json.dumps({**told, "first_byte_ms": timed.ms if timed else []}))
     else:
         _tell(figures, args.labels, args.size, held)
+        if timed:
+            print(
+                f"Last verify scan → first byte at the printer, {len(timed.ms)} labels: p50 {timed.at(0.5):.0f} ms, "
+                f"p95 {timed.at(0.95):.0f} ms, most {max(timed.ms):.0f} ms (to hold: p95 {first_byte.HOLD_MS:.0f} ms)."
+            )
     return 0 if held else 1
 
 

@@ -341,12 +341,15 @@ def printers(settings: Settings) -> Iterator[Finding]:
     from sqlalchemy.exc import SQLAlchemyError
 
     from wms import db
+    from wms.flows import agents
     from wms.models.printing import Printer
 
     opened = db.open_database(settings)
     try:
         with opened.reading() as session:
-            found = [(row.code, row.uri) for row in session.execute(select(Printer.code, Printer.uri))]
+            rows = list(session.execute(select(Printer)).scalars())
+            away = {i for each in {row.warehouse_id for row in rows} for i in agents.unattended(session, each)}
+            found = [(row.code, row.uri, row.id in away) for row in rows]
     except SQLAlchemyError:
         return  # the database line has said it
     finally:
@@ -358,9 +361,9 @@ def printers(settings: Settings) -> Iterator[Finding]:
             ("none is set up", "尚未设置"),
             ("Add one on the supervisor's page.", "请在主管页面添加。"),
         )
-    for code, uri in found:
+    for code, uri, unattended in found:
         subject = (f"Printer {code}", f"打印机 {code}")
-        trouble = _printer_trouble(uri)
+        trouble = words("its agent is away", "打印代理不在线") if unattended else _printer_trouble(uri)
         if trouble:
             yield Finding(
                 subject,
@@ -382,6 +385,11 @@ def _printer_trouble(uri: str) -> str:
             socket.create_connection((address.hostname or "", address.port or 9100), PRINTER_WAIT_S).close()
         except OSError as error:
             return str(error)
+    elif address.scheme == "os":
+        from wms.jobs.station_agent import local_queues
+
+        here = {queue["address"]: queue["state"] for queue in local_queues()}
+        return here.get(uri.replace("://", "/"), words("no such queue on this machine", "本机没有此队列"))
     elif address.scheme == "file" and not _can_be_made(Path(address.path)):
         return words("cannot be written", "不可写")
     return ""

@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     from wms.db import open_database
-    from wms.jobs import audit, sync
+    from wms.jobs import audit, erp, hooks, sync
 
     database = open_database(settings)
     try:
@@ -31,7 +31,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                 print(f"  {number} / {total}", file=sys.stderr, flush=True)
 
         report = sync.push_outstanding(database, all_now=True, limit=1_000_000, progress=show)
-        for line in report.lines:
+        erp.gather(database)
+        erp.report_levels(database)
+        news = erp.push_outstanding(database, all_now=True, limit=1_000_000)
+        report.counts += news.counts
+        for line in (*report.lines, *news.lines):
             print(f"  {line}")
         told = ", ".join(f"{state} {n}" for state, n in sorted(report.counts.items()))
         say(f"pushed: {told or 'nothing'}", f"已回传：{told or '无'}")
@@ -48,7 +52,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         else:
             say("the books are right", "账目正确")
         if not args.no_tidy:
-            tidied = audit.tidy(database, settings.keep_scans_days)
+            tidied = audit.tidy(database, settings.keep_scans_days) | {"messages": hooks.tidy(database)}
             print("tidied: " + ", ".join(f"{what} {n}" for what, n in tidied.items()))
         return 0 if right and not faults else 1
     finally:

@@ -16,12 +16,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     from wms.db import open_database
-    from wms.jobs import sync
+    from wms.jobs import erp, sync
 
     database = open_database(settings)
     report = sync.push_outstanding(database)
+    erp.gather(database)
+    news = erp.push_outstanding(database)
     database.close()
-    for line in report.lines:
+    report.counts += news.counts
+    for line in (*report.lines, *news.lines):
         print(line)
     told = ", ".join(f"{state} {n}" for state, n in sorted(report.counts.items()))
     say(told or "nothing is due", told or "没有待回传的包裹")

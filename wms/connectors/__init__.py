@@ -88,6 +88,10 @@ class Shipment:
     """The order's other parcels that left, whether the shop knows of them or not. A shop whose grain is ``order``
     takes all of them in one call, the last one gone; one of part quantities must know what is still to come.
     """
+    complete: bool = True
+    """Whether the whole order has left with this parcel and the others."""
+    told: Mapping[str, Any] = field(default_factory=dict, compare=False, hash=False, repr=False)
+    """The order as its shop told it (``ShopOrder.raw``), for one that wants its own words back."""
 
     def __post_init__(self) -> None:
         if not self.waybill_no.strip() or not self.key:
@@ -192,7 +196,11 @@ class Authorised(Protocol):
 OnToken = Callable[[dict[str, str]], None]
 """Given the settings that changed when a key was renewed. To be saved at once: the old ones are worth nothing."""
 
-KINDS = ("csv", "douyin", "jd", "pinduoduo", "shopify", "taobao", "vendure", "webhook", "woocommerce")
+KINDS = ("csv", "douyin", "jd", "pinduoduo", "qimen", "shopify", "taobao", "vendure", "webhook", "woocommerce")
+
+
+LIVE = ("douyin", "jd", "pinduoduo", "shopify", "taobao", "vendure", "webhook", "woocommerce")
+"""Kinds that can be asked about one order right now; files say what they say when they come."""
 
 
 def connector_for(kind: str, settings: Mapping[str, Any], on_token: OnToken | None = None) -> Connector:
@@ -217,6 +225,10 @@ def connector_for(kind: str, settings: Mapping[str, Any], on_token: OnToken | No
         from wms.connectors.pinduoduo import Pinduoduo
 
         return Pinduoduo.from_settings(settings)
+    if kind == "qimen":
+        from wms.connectors.qimen_erp import Qimen
+
+        return Qimen.from_settings(settings)
     if kind == "shopify":
         from wms.connectors.shopify import Shopify
 

@@ -36,6 +36,7 @@ from wms.connectors import (
 )
 from wms.connectors import orders as common
 from wms.connectors.http import Door, quoted
+from wms.connectors.limits import persist
 from wms.errors import N_
 
 GATEWAY = "https://openapi-fxg.jinritemai.com"
@@ -163,6 +164,13 @@ class Douyin:
     def order_state(self, shop_order_no: str) -> str:
         return _state(self._order(shop_order_no))
 
+    def read_order(self, shop_order_no: str) -> ShopOrder:
+        order = self._order(shop_order_no)
+        try:
+            return _read(order)
+        except common.UNREADABLE as error:
+            raise common.unreadable(shop_order_no, order, error)[1] from error
+
     # Out
 
     def push_shipment(self, shipment: Shipment) -> Pushed:
@@ -241,7 +249,7 @@ class Douyin:
         known = self.carriers.get(shipment.carrier_code)
         if known:
             return known
-        found = self._data("/order/logisticsCompanyList", {})
+        found = self._data_of("/order/logisticsCompanyList", {})
         rows = found.get("data") if isinstance(found, dict) else found
         for name, ours in (("code", shipment.carrier_code), ("name", shipment.carrier_name)):
             codes = {str(one["code"]) for one in rows or () if ours and str(one[name]).upper() == ours.upper()}
@@ -299,12 +307,17 @@ class Douyin:
         """The object of the answer. A patient caller waits while the platform asks for a pause."""
         for tried in range(5 if patient else 0):
             try:
-                return _object(self._data(path, asked))
+                return _object(self._data_of(path, asked))
             except ConnectorError as error:
                 if error.reason != "busy" or (error.retry_after_s or 0) > PATIENCE_S:
                     raise
                 self.sleep(error.retry_after_s or 2.0**tried)
-        return _object(self._data(path, asked))
+        return _object(self._data_of(path, asked))
+
+    def _data_of(self, path: str, asked: Mapping[str, Any]) -> Any:
+        if path in READS:
+            return persist(lambda: self._data(path, asked), self.sleep)
+        return self._data(path, asked)
 
     def _data(self, path: str, asked: Mapping[str, Any]) -> Any:
         param_json = compact(asked)
@@ -374,6 +387,31 @@ def compact(asked: Mapping[str, Any]) -> str:
     return json.dumps(asked, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
+def orders_of(body: bytes, shop_id: str = "") -> tuple[str, ...]:
+    """The orders that a message's list speaks of (``p_id``), of that shop alone where one app serves several.
+
+    A list of ``{"tag": "100", "msg_id": "…", "data": {…}}``, ``data`` an object or its JSON text; tag 0 is the
+    platform's test of the address and has no order.
+    """
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        return ()
+    found: dict[str, None] = {}
+    for message in told if isinstance(told, list) else [told]:
+        data = message.get("data") if isinstance(message, dict) and str(message.get("tag")) != "0" else None
+        try:
+            data = json.loads(data) if isinstance(data, str) else data
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(data, dict) or (shop_id and str(data.get("shop_id") or shop_id) != shop_id):
+            continue
+        number = str(data.get("p_id") or "")
+        if number.isascii() and number.isdigit() and len(number) <= 24:
+            found[number] = None
+    return tuple(found)
+
+
 def verify_event(app_key: str, secret: str, body: bytes, signature: str) -> bool:
     """Whether a message's ``event-sign`` was made over these very bytes with the app's secret."""
     wanted = hashlib.md5(app_key.encode() + body + secret.encode(), usedforsecurity=False).hexdigest()
@@ -406,6 +444,9 @@ def _is_back(line: Mapping[str, Any]) -> bool:
 
 def _is_asked(line: Mapping[str, Any]) -> bool:
     return not _is_back(line) and int((line.get("after_sale_info") or {}).get("after_sale_status") or 0) in ASKED
+
+
+READS = ("/order/searchList", "/order/orderDetail", "/order/logisticsCompanyList", "/sku/detail", "/sku/list")
 
 
 def _state(order: Mapping[str, Any]) -> OrderState:

@@ -116,6 +116,30 @@ class Door:
         ``body`` is sent as JSON, or as it is when it is bytes: what was signed must be what is sent. ``auth`` is
         name and password (Basic). ``judged`` are statuses whose answer the caller reads itself.
         """
+        status, told, content = self.request(
+            method, path, params=params, body=body, headers=headers, auth=auth, judged=judged
+        )
+        try:
+            answer = json.loads(content) if status != 204 else None
+        except ValueError as error:
+            self._check(status, told)
+            raise self._wrong(
+                False, "no_json", N_("%(host)s answered with something that is not JSON. It is tried again.")
+            ) from error
+        return Answer(status, told, answer)
+
+    def request(
+        self,
+        method: str,
+        path: str = "",
+        *,
+        params: Sequence[tuple[str, str]] = (),
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        judged: Container[int] = (),
+    ) -> tuple[int, dict[str, str], bytes]:
+        """The same for a shop that speaks something else: status, headers (names in small letters), bytes."""
         sent: dict[str, Any] = {"headers": dict(headers or {})}
         if body is not None:
             sent["content" if isinstance(body, bytes) else "json"] = body
@@ -130,16 +154,10 @@ class Door:
             raise self._wrong(False, "timeout", N_("%(host)s did not answer in time. It is tried again.")) from error
         except httpx.TransportError as error:
             raise self._wrong(False, "offline", N_("%(host)s cannot be reached. It is tried again.")) from error
+        told = {name.lower(): value for name, value in response.headers.items()}
         if response.status_code not in judged:
-            self._check(response)
-        try:
-            answer = json.loads(content) if response.status_code != 204 else None
-        except ValueError as error:
-            self._check(response)
-            raise self._wrong(
-                False, "no_json", N_("%(host)s answered with something that is not JSON. It is tried again.")
-            ) from error
-        return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, answer)
+            self._check(response.status_code, told)
+        return response.status_code, told, content
 
     def address(self, path: str = "") -> httpx.URL:
         """The address with the path behind it, as it is called (and signed)."""
@@ -153,8 +171,7 @@ class Door:
                 raise self._wrong(True, "too_big", N_("%(host)s sent more than can be taken in."))
         return bytes(content)
 
-    def _check(self, response: httpx.Response) -> None:
-        status = response.status_code
+    def _check(self, status: int, headers: Mapping[str, str]) -> None:
         if status < 300:
             return
         if status in (401, 403):
@@ -166,7 +183,7 @@ class Door:
                 False,
                 "busy" if status == 429 else "shop_fault",
                 N_("%(host)s is busy or at fault (%(status)s). It is tried again."),
-                retry_after_s=_seconds(response.headers.get("retry-after")),
+                retry_after_s=_seconds(headers.get("retry-after")),
                 status=status,
             )
         raise self._wrong(

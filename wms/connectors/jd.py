@@ -55,6 +55,7 @@ from wms.connectors.limits import (
     Rate,
     Verdict,
     banned,
+    persist,
 )
 from wms.connectors.orders import UNREADABLE, spread, unreadable
 from wms.connectors.signing import china_time, compact_json, fen, from_china, jd_time, md5_sandwich
@@ -64,6 +65,7 @@ from wms.errors import N_
 ADDRESS = "https://api.jd.com/routerjson"
 RENEW_ADDRESS = "https://open-oauth.jd.com/oauth2/refresh_token"
 
+WRITES = ("jingdong.pop.order.shipment", "jingdong.ware.stock.sku.set")
 PAGE = 100
 REFUND_PAGE = 50
 MOST_PAGES = 10
@@ -534,6 +536,11 @@ class Jd:
         return told, _verdict(str(told.get("code") or ""), self._quoted(words))
 
     def _post(self, method: str, params: Mapping[str, Any]) -> Answer:
+        if method in WRITES:
+            return self._post_once(method, params)
+        return persist(lambda: self._post_once(method, params), self.limits.sleep)
+
+    def _post_once(self, method: str, params: Mapping[str, Any]) -> Answer:
         self.limits.take(self._lane(method), self.rate, self.door.host)
         fields = {
             "method": method,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from wms.connectors import ConnectorError
 from wms.errors import N_
@@ -16,6 +17,27 @@ PATIENCE_S = 5.0
 """Longer than this nobody is kept waiting inside a call; the caller comes back later."""
 LONGEST_BAN_S = 86_400.0
 """The day's quota is spent at most once a day."""
+
+
+BROKEN_LINE = ("timeout", "offline", "shop_fault", "no_json")
+PAUSES_S = (0.2, 0.6, 1.5)
+"""Between the tries of a question whose answer did not come."""
+Found = TypeVar("Found")
+
+
+def persist(ask: Callable[[], Found], sleep: Callable[[float], None] = time.sleep) -> Found:
+    """Ask a question that changes nothing at the shop, again when the line broke; any other refusal stands.
+
+    Out of step, so that a shop that is just up again is not asked by everybody in the same instant.
+    """
+    for pause_s in PAUSES_S:
+        try:
+            return ask()
+        except ConnectorError as error:
+            if error.permanent or error.reason not in BROKEN_LINE or (error.retry_after_s or 0) > PATIENCE_S:
+                raise
+            sleep((error.retry_after_s or pause_s) * random.uniform(0.8, 1.2))
+    return ask()
 
 
 class Fault(StrEnum):
@@ -109,7 +131,7 @@ class Limits:
     ) -> None:
         self.patience_s = patience_s
         self._monotonic = monotonic
-        self._sleep = sleep
+        self.sleep = sleep
         self._lock = threading.Lock()
         self._buckets: dict[Lane, _Bucket] = {}
         self._bans: dict[Lane, float] = {}
@@ -139,7 +161,7 @@ class Limits:
                 facts={"host": host, "seconds": round(wait_s)},
             )
         if wait_s:
-            self._sleep(wait_s)
+            self.sleep(wait_s)
 
     def ban(self, lane: Lane, seconds: float) -> None:
         """Nothing of this lane for so long; a ban that is there already is never made shorter."""

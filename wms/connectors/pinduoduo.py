@@ -34,6 +34,7 @@ from wms.connectors import (
 )
 from wms.connectors import orders as common
 from wms.connectors.http import Door, quoted
+from wms.connectors.limits import persist
 from wms.errors import N_
 
 GATEWAY = "https://gw-api.pinduoduo.com/api/router"
@@ -273,11 +274,16 @@ class Pinduoduo:
         """The object of the answer. A patient caller waits while the platform asks for a pause."""
         for tried in range(5 if patient else 0):
             try:
-                return self._ask(method, asked, key)
+                return self._ask_well(method, asked, key)
             except ConnectorError as error:
                 if error.reason != "busy" or (error.retry_after_s or 0) > PATIENCE_S:
                     raise
                 self.sleep(error.retry_after_s or 2.0**tried)
+        return self._ask_well(method, asked, key)
+
+    def _ask_well(self, method: str, asked: Mapping[str, Any], key: str) -> dict[str, Any]:
+        if method.endswith(".get"):
+            return persist(lambda: self._ask(method, asked, key), self.sleep)
         return self._ask(method, asked, key)
 
     def _ask(self, method: str, asked: Mapping[str, Any], key: str) -> dict[str, Any]:

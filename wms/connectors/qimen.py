@@ -3,10 +3,10 @@
 Built from the platform's own pages: article 118404 (signature) and the machine copies of the API pages in
 bububa/opentaobao (``taobao.qimen.deliveryorder.create`` 26002, ``.confirm`` 26001, ``order.cancel`` 26000,
 ``returnorder.create`` 25989, ``singleitem.synchronize`` 25998, ``entryorder.create`` 25991, ``inventory.report``
-27261).
+27261, ``entryorder.confirm`` 25995, ``inventory.query`` 25999).
 Proved: by reading back what is written and by a signature recomputed from bytes; the published example of the
-signature leaves its body out and cannot be repeated. **Not certified live**: no ERP ever called it. It opens no door;
-whoever does hands the query and the raw body to ``check`` and the body to ``read``.
+signature leaves its body out and cannot be repeated. **Not certified live**: no ERP ever called it. The door is
+``wms/web/qimen.py``: it hands the query and the raw body to ``check`` and the body to ``read``.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from wms.errors import N_
 
 CLOCK = timedelta(minutes=10)
 MOST_BYTES = 4 * 1024 * 1024
+MOST_ASKED = 500
+"""Items of one ``inventory.query``."""
 STATES = ("NEW", "ACCEPT", "PARTDELIVERED", "DELIVERED", "EXCEPTION", "CANCELED", "CLOSED", "REJECT", "CANCELEDFAIL")
 CONDITIONS = ("ZP", "CC", "JS", "XS", "ZT")
 """正品 good, 残次 defective, 机损 damaged in the machine, 箱损 damaged box, 在途 under way."""
@@ -141,15 +143,25 @@ class ItemSync:
     """Fewer days left than this are not sold."""
 
 
-Document = DeliveryOrder | OrderCancel | ReturnOrder | EntryOrder | ItemSync
+@dataclass(frozen=True, slots=True)
+class StockQuery:
+    """``inventory.query``: how much is there? Of (item_code, condition); an empty condition is all of them."""
+
+    wanted: tuple[tuple[str, str], ...]
+
+
+Document = DeliveryOrder | OrderCancel | ReturnOrder | EntryOrder | ItemSync | StockQuery
 
 
 # The signature
 
 
 def sign(secret: str, query: Mapping[str, str], body: bytes) -> str:
-    """UPPER(MD5(secret + pairs + body + secret)) of all of the query but ``sign``, and the body as it is."""
-    signed = {name: value for name, value in query.items() if name != "sign"}
+    """UPPER(MD5(secret + pairs + body + secret)) of all of the query but ``sign``, and the body as it is.
+
+    Parameters without a value are left out, as all of TOP's own clients do.
+    """
+    signed = {name: value for name, value in query.items() if name != "sign" and value}
     raw = f"{secret}{pairs(signed)}".encode() + body + secret.encode()
     return hashlib.md5(raw, usedforsecurity=False).hexdigest().upper()
 
@@ -188,8 +200,9 @@ def read(method: str, body: bytes) -> Document:
     name = method.removeprefix("taobao.qimen.")
     if name not in READERS:
         raise _wrong("unknown_method", N_("Qimen %(method)s is not offered here."), method=method)
-    node = _Node(_parse(body), "request")
-    document: Document = READERS[name](node, body)
+    text = _text(body)
+    node = _Node(_parse(text), "request")
+    document: Document = READERS[name](node, text)
     return document
 
 
@@ -270,10 +283,30 @@ class _Node:
         )
 
 
-def _parse(body: bytes) -> Element:
+_DECLARATION = re.compile(r"^\s*<\?xml\b([^>]{0,200})\?>")
+_ENCODING = re.compile(r"""encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+_CHINESE = ("gbk", "gb2312", "gb18030", "cp936")
+
+
+def _text(body: bytes) -> str:
+    """The XML as text without its declaration: UTF-8, or GBK where it says so (no XML parser knows that by itself)."""
+    body = body.removeprefix(b"\xef\xbb\xbf")
+    head = _DECLARATION.match(body[:256].decode("latin-1"))
+    said = _ENCODING.search(head.group(1)) if head else None
+    name = said.group(1).lower() if said else "utf-8"
+    try:
+        if name not in ("utf-8", "utf8", "us-ascii", *_CHINESE):
+            raise LookupError(name)
+        text = body.decode("gb18030" if name in _CHINESE else "utf-8")
+    except (LookupError, ValueError) as error:
+        raise _wrong("bad_xml", N_("The Qimen call is no XML that we take.")) from error
+    return text[head.end() :] if head else text
+
+
+def _parse(text: str) -> Element:
     """No entities, no document types, nothing fetched: what an XML bomb or a stranger's file would need."""
     try:
-        root = fromstring(body, forbid_dtd=True)
+        root = fromstring(text, forbid_dtd=True)
     except (ParseError, DefusedXmlException, LookupError, ValueError) as error:
         raise _wrong("bad_xml", N_("The Qimen call is no XML that we take.")) from error
     assert isinstance(root, Element)
@@ -325,7 +358,7 @@ def _condition(node: _Node) -> str:
     return found
 
 
-def _delivery_order(node: _Node, body: bytes) -> DeliveryOrder:
+def _delivery_order(node: _Node, xml: str) -> DeliveryOrder:
     head = node.child("deliveryOrder")
     lines = _lines(node)
     home = head.child("receiverInfo")
@@ -340,7 +373,7 @@ def _delivery_order(node: _Node, body: bytes) -> DeliveryOrder:
         buyer_note=head.text("buyerMessage"),
         seller_memo=head.text("sellerMessage", "remark"),
         carrier_hint=head.text("logisticsCode"),
-        raw={"xml": body.decode("utf-8", "replace")},
+        raw={"xml": xml},
         updated_at=from_china(head.text("operateTime")),
         currency="CNY",
         ship_by=from_china(head.text("latestDeliveryTime", "latestCollectionTime")),
@@ -356,7 +389,7 @@ def _delivery_order(node: _Node, body: bytes) -> DeliveryOrder:
     )
 
 
-def _order_cancel(node: _Node, body: bytes) -> OrderCancel:
+def _order_cancel(node: _Node, xml: str) -> OrderCancel:
     return OrderCancel(
         code=node.needed("orderCode"),
         warehouse=node.needed("warehouseCode"),
@@ -367,7 +400,7 @@ def _order_cancel(node: _Node, body: bytes) -> OrderCancel:
     )
 
 
-def _return_order(node: _Node, body: bytes) -> ReturnOrder:
+def _return_order(node: _Node, xml: str) -> ReturnOrder:
     head = node.child("returnOrder")
     return ReturnOrder(
         code=head.needed("returnOrderCode"),
@@ -382,7 +415,7 @@ def _return_order(node: _Node, body: bytes) -> ReturnOrder:
     )
 
 
-def _entry_order(node: _Node, body: bytes) -> EntryOrder:
+def _entry_order(node: _Node, xml: str) -> EntryOrder:
     head = node.child("entryOrder")
     return EntryOrder(
         code=head.needed("entryOrderCode"),
@@ -401,7 +434,7 @@ def _entry_order(node: _Node, body: bytes) -> EntryOrder:
     )
 
 
-def _item_sync(node: _Node, body: bytes) -> ItemSync:
+def _item_sync(node: _Node, xml: str) -> ItemSync:
     item = node.child("item")
     action = node.needed("actionType")
     if action not in ("add", "update"):
@@ -428,11 +461,23 @@ def _item_sync(node: _Node, body: bytes) -> ItemSync:
     )
 
 
+def _stock_query(node: _Node, xml: str) -> StockQuery:
+    found = node.children("criteriaList", "criteria")
+    if not found:
+        raise _wrong("missing_field", N_("The Qimen call lacks %(field)s."), field=f"{node.path}/criteriaList")
+    if len(found) > MOST_ASKED:
+        raise node.bad("criteriaList")
+    return StockQuery(
+        tuple((one.needed("itemCode"), _condition(one) if one.text("inventoryType") else "") for one in found)
+    )
+
+
 READERS: dict[str, Any] = {
     "deliveryorder.create": _delivery_order,
     "order.cancel": _order_cancel,
     "returnorder.create": _return_order,
     "entryorder.create": _entry_order,
+    "inventory.query": _stock_query,
     "singleitem.synchronize": _item_sync,
 }
 
@@ -470,6 +515,28 @@ class DeliveryConfirm:
     order_id: str = ""
     final: bool = True
     """No more parcels of this order will come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What came of a line of an entry order: ``pieces`` by (lot, condition, expiry)."""
+
+    line: Line
+    pieces: tuple[tuple[str, str, date | None, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryConfirm:
+    """``entryorder.confirm``: what came of an entry order; it is the last word on it."""
+
+    code: str
+    entry_id: str
+    warehouse: str
+    owner: str
+    order_type: str
+    key: str
+    at: datetime
+    lines: tuple[Received, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -559,6 +626,50 @@ def delivery_confirm(news: DeliveryConfirm) -> bytes:
     return _xml(root)
 
 
+def entry_confirm(news: EntryConfirm) -> bytes:
+    """The body of ``entryorder.confirm``, final (confirmType 0): FULFILLED, be it less or more than was planned."""
+    root = Element("request")
+    head = SubElement(root, "entryOrder")
+    for name, value in (
+        ("totalOrderLines", str(len(news.lines))),
+        ("entryOrderCode", news.code),
+        ("entryOrderId", news.entry_id),
+        ("ownerCode", news.owner),
+        ("warehouseCode", news.warehouse),
+        ("entryOrderType", news.order_type),
+        ("outBizCode", news.key),
+        ("confirmType", "0"),
+        ("status", "FULFILLED"),
+        ("operateTime", china_time(news.at)),
+    ):
+        _put(head, name, value)
+    lines = SubElement(root, "orderLines")
+    for received in news.lines:
+        one, line = SubElement(lines, "orderLine"), received.line
+        for name, value in (
+            ("orderLineNo", line.line_no),
+            ("ownerCode", line.owner or news.owner),
+            ("itemCode", line.item_code),
+            ("itemName", line.name),
+            ("planQty", str(line.qty)),
+            ("inventoryType", line.condition),
+            ("actualQty", str(sum(pieces for *_which, pieces in received.pieces))),
+        ):
+            _put(one, name, value)
+        batches = SubElement(one, "batchs") if received.pieces else None
+        for lot, condition, expiry, pieces in received.pieces:
+            assert batches is not None
+            batch = SubElement(batches, "batch")
+            for name, value in (
+                ("batchCode", lot),
+                ("expireDate", _day(expiry)),
+                ("inventoryType", condition),
+                ("actualQty", str(pieces)),
+            ):
+                _put(batch, name, value)
+    return _xml(root)
+
+
 def inventory_report(
     code: str, warehouse: str, owner: str, key: str, at: datetime, changes: Sequence[Change], page_size: int = 100
 ) -> list[bytes]:
@@ -596,20 +707,26 @@ def inventory_report(
     return bodies
 
 
-def answer(good: bool, code: str, message: str, **ids: str) -> bytes:
-    """What is said to a call: ``answer(True, "0", "ok", deliveryOrderId="W1")``."""
+def answer(good: bool, code: str, message: str, *, items: Sequence[Mapping[str, str]] = (), **ids: str) -> bytes:
+    """What is said to a call: ``answer(True, "0", "ok", deliveryOrderId="W1")``; ``items`` to a question of stock."""
     root = Element("response")
     _put(root, "flag", "success" if good else "failure")
     _put(root, "code", code)
     _put(root, "message", message)
     for name, value in ids.items():
         _put(root, name, value)
+    if items:
+        rows = SubElement(root, "items")
+        for one in items:
+            row = SubElement(rows, "item")
+            for name, value in one.items():
+                _put(row, name, value)
     return _xml(root)
 
 
 def read_answer(body: bytes) -> Answer:
-    """What was said to a call of ours; only the word "success" is one."""
-    root = _parse(body)
+    """What was said to a call of ours; only the word "success" is one. The platform's own errors have ``sub_code``."""
+    root = _parse(_text(body))
     told = {child.tag: (child.text or "").strip() for child in root}
     flag, code, message = (told.pop(name, "") for name in ("flag", "code", "message"))
     return Answer(root.tag == "response" and flag == "success", code, message, told)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import time
 import uuid
 from collections import Counter
@@ -40,6 +41,7 @@ VERSION = "2026-10"
 PAGE = 100
 # What the search finds lags a little behind the orders themselves.
 OVERLAP = timedelta(minutes=5)
+ORDER_ID = "gid://shopify/Order/"
 PATIENCE_S = 30.0
 """The longest pause within a pull; a push or a question on the floor never waits."""
 
@@ -207,6 +209,19 @@ class Shopify:
 
     def order_state(self, shop_order_no: str) -> str:
         return self._state(self._named(shop_order_no))
+
+    def read_order(self, shop_order_no: str) -> ShopOrder:
+        """By its name (``#1001``), or by the number a webhook has it under: ``gid://shopify/Order/…``."""
+        if shop_order_no.startswith(ORDER_ID):
+            found = self._order(shop_order_no)
+            if found is None:
+                raise common.unknown_order(self.door.host, shop_order_no)
+        else:
+            found = self._named(shop_order_no)
+        try:
+            return self._read(found)
+        except common.UNREADABLE as error:
+            raise common.unreadable(shop_order_no, found, error)[1] from error
 
     def _shop_order(self, order: dict[str, Any]) -> ShopOrder:
         try:
@@ -546,6 +561,25 @@ class Shopify:
             retry_after_s=retry_after_s,
             facts={"host": self.door.host, **facts},
         )
+
+
+def orders_of(topic: str, body: bytes) -> tuple[str, ...]:
+    """The orders a webhook speaks of, as ``read_order`` takes them; none of a topic that has none.
+
+    An order is its own ``id``; a refund, fulfilment or edit names its ``order_id``.
+    """
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        return ()
+    if not isinstance(told, dict):
+        return ()
+    inner = told.get("order_edit")
+    numbers = [told.get("order_id"), inner.get("order_id") if isinstance(inner, dict) else None]
+    if topic.startswith("orders/"):
+        numbers.append(told.get("id"))
+    found = [number for number in numbers if isinstance(number, int) and not isinstance(number, bool) and number > 0]
+    return tuple(f"{ORDER_ID}{number}" for number in dict.fromkeys(found))
 
 
 def verify_webhook(secret: str, body: bytes, signature: str) -> bool:

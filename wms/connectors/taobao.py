@@ -54,6 +54,7 @@ from wms.connectors.limits import (
     Rate,
     Verdict,
     banned,
+    persist,
 )
 from wms.connectors.orders import UNREADABLE, spread, unreadable
 from wms.connectors.signing import SignMethod, china_time, compact_json, fen, from_china, top_sign
@@ -535,6 +536,11 @@ class Taobao:
 
     def _call(self, method: str, **fields: str) -> dict[str, Any]:
         """The body below ``…_response``; ConnectorError, or _RefusedError for what only the caller can judge."""
+        if method.endswith(".get"):
+            return persist(lambda: self._call_once(method, **fields), self.limits.sleep)
+        return self._call_once(method, **fields)
+
+    def _call_once(self, method: str, **fields: str) -> dict[str, Any]:
         lane = Lane(self.app_key, self._shop, method)
         self.limits.take(lane, self.rate, self.door.host)
         sent = {

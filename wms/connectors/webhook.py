@@ -230,6 +230,11 @@ def receive(
     same id again changes nothing.
     """
     message_id = verify(secrets_of(setting(settings, "secret")), headers, body, at or now())
+    return Message(message_id, order_in(body))
+
+
+def order_in(body: bytes) -> ShopOrder:
+    """The order of an ``order.changed`` message whose signature was found good; ConnectorError (``bad_message``)."""
     try:
         told = json.loads(body, parse_float=Decimal, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
@@ -241,7 +246,7 @@ def receive(
     data = told.get("data")
     if not isinstance(data, dict):
         raise _lacks("data")
-    return Message(message_id, order_of(data))
+    return order_of(data)
 
 
 def verify(secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, at: datetime) -> str:

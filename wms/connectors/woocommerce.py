@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -153,6 +154,13 @@ class WooCommerce:
 
     def order_state(self, shop_order_no: str) -> str:
         return self._state(self._order(shop_order_no))
+
+    def read_order(self, shop_order_no: str) -> ShopOrder:
+        order = self._order(shop_order_no)
+        try:
+            return self._read(order)
+        except common.UNREADABLE as error:
+            raise common.unreadable(shop_order_no, order, error)[1] from error
 
     def _shop_order(self, order: dict[str, Any]) -> ShopOrder:
         try:
@@ -458,6 +466,16 @@ def signed(
     base = f"{method.upper()}&{_percent(address)}&{_percent(pairs)}"
     digest = hmac.new(f"{secret}&".encode(), base.encode(), hashlib.sha256).digest()
     return [*query, ("oauth_signature", base64.b64encode(digest).decode())]
+
+
+def orders_of(topic: str, body: bytes) -> tuple[str, ...]:
+    """The order a webhook speaks of; none of its first ping (``webhook_id=1``, a form) and of other topics."""
+    try:
+        told = json.loads(body) if topic.startswith("order.") else None
+    except (ValueError, RecursionError):
+        return ()
+    number = told.get("id") if isinstance(told, dict) else None
+    return (str(number),) if isinstance(number, int) and not isinstance(number, bool) and number > 0 else ()
 
 
 def verify_webhook(secret: str, body: bytes, signature: str) -> bool:

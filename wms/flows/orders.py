@@ -5,13 +5,38 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from wms import journal
+from wms import journal, waybills
 from wms.errors import N_, NotFound, Refusal, term
-from wms.models import Carrier, Order, OrderLine, OrderState, Parcel, ParcelState, Push, Waybill
+from wms.models import (
+    Carrier,
+    Order,
+    OrderLine,
+    OrderState,
+    Parcel,
+    ParcelState,
+    PlatformWaybill,
+    Push,
+    Shop,
+    Wave,
+    Waybill,
+)
 from wms.order_states import locked
 
 S = OrderState
 CARRIER_OPEN = (S.HELD, S.READY, S.RELEASED, S.PICKING, S.PICKED, S.SHORT)
+
+
+PLATFORM_OPEN = (*CARRIER_OPEN, S.PACKING, S.PACKED)
+
+
+class NoMoreParcels(Refusal):
+    message = N_("Order %(order)s gets no more parcels.")
+    answer = "look"
+
+
+class NoCarrierYet(Refusal):
+    message = N_("Choose the carrier of order %(order)s first: a waybill number belongs to one.")
+    answer = "look"
 
 
 class CarrierFixed(Refusal):
@@ -41,6 +66,29 @@ def change_carrier(session: Session, warehouse_id: int, order_id: int, carrier_i
     return carrier
 
 
+def add_platform_waybill(
+    session: Session, warehouse_id: int, order_id: int, provider: str, number: str, document: bytes
+) -> PlatformWaybill:
+    """Keep a platform's number and document for the order's next parcel."""
+    order = locked(session, warehouse_id, order_id)
+    if order.state not in PLATFORM_OPEN:
+        raise NoMoreParcels(order=order.shop_order_no)
+    carrier_id = order.carrier_id or session.get_one(Shop, order.shop_id).carrier_id
+    if carrier_id is None:
+        raise NoCarrierYet(order=order.shop_order_no)
+    return waybills.offer(session, order, session.get_one(Carrier, carrier_id), provider, number, document)
+
+
+def platform_waybills(session: Session, order: Order) -> list[PlatformWaybill]:
+    return list(
+        session.execute(
+            select(PlatformWaybill)
+            .where(PlatformWaybill.warehouse_id == order.warehouse_id, PlatformWaybill.order_id == order.id)
+            .order_by(PlatformWaybill.id)
+        ).scalars()
+    )
+
+
 def carriers(session: Session) -> list[Carrier]:
     return list(session.execute(select(Carrier).order_by(Carrier.name)).scalars())
 
@@ -58,6 +106,21 @@ def lines(session: Session, order: Order) -> list[OrderLine]:
 def pieces(session: Session, order: Order) -> int:
     """Pieces of goods an order carries and still wants."""
     return sum(line.wanted for line in lines(session, order) if line.kind == "goods")
+
+
+def of_wave(session: Session, wave: Wave) -> list[Order]:
+    """The orders of a wave that wait to be picked or are being picked."""
+    return list(
+        session.execute(
+            select(Order)
+            .where(
+                Order.warehouse_id == wave.warehouse_id,
+                Order.wave_id == wave.id,
+                Order.state.in_([S.RELEASED, S.PICKING]),
+            )
+            .order_by(Order.id)
+        ).scalars()
+    )
 
 
 def parcels(session: Session, order: Order) -> list[tuple[Parcel, Waybill | None, Push | None]]:

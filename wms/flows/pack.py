@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import and_, case, func, select
 from sqlalchemy.orm import Session
 
-from wms import allocation, journal, labels, ledger, lookup, rules, taken_back, together, waybills
+from wms import allocation, gate_checks, journal, labels, ledger, lookup, rules, taken_back, together, waybills
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import (
@@ -37,11 +37,13 @@ from wms.models import (
     Parcel,
     ParcelLine,
     ParcelState,
+    Printer,
     PrintJob,
     Shop,
     Station,
     StockMove,
     ToteUse,
+    Warehouse,
     new_id,
 )
 from wms.order_states import WORDS, goods, locked
@@ -117,6 +119,27 @@ class NoCarrier(Refusal):
 class NoStation(Refusal):
     message = N_("Scan the code of your packing station (S-…) first, so that labels come out at your bench.")
     answer = "look"
+
+
+class NotVerified(Refusal):
+    """R30: the label comes only after the order is verified."""
+
+    message = N_("Parcel %(parcel)s is not verified yet. Scan every piece into it first.")
+    answer = "look"
+
+
+class NotLabelled(Refusal):
+    message = N_("Parcel %(parcel)s has no label yet. Pack it first.")
+    answer = "look"
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What a weighed parcel sent to the printers; ``no_list`` is why its packing list does not come out."""
+
+    job: PrintJob
+    packing_list: PrintJob | None = None
+    no_list: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +239,7 @@ def start(session: Session, operator_id: int, station: Station | None, text: str
     if order.state is not OrderState.PICKED:
         raise NotPicked(order=order.shop_order_no, state=WORDS[order.state])
     advance_order(session, order, OrderState.PACKING)
-    return _new_parcel(session, order, operator_id, station)
+    return _new_parcel(session, order, operator_id, station.id)
 
 
 def _relieve(session: Session, order: Order, operator_id: int, station: Station, idle: timedelta) -> Parcel:
@@ -238,7 +261,7 @@ def _relieve(session: Session, order: Order, operator_id: int, station: Station,
     return parcel
 
 
-def _new_parcel(session: Session, order: Order, operator_id: int, station: Station) -> Parcel:
+def _new_parcel(session: Session, order: Order, operator_id: int, station_id: int | None) -> Parcel:
     carrier_id = order.carrier_id or session.get_one(Shop, order.shop_id).carrier_id
     if carrier_id is None:
         raise NoCarrier(order=order.shop_order_no)
@@ -256,7 +279,7 @@ def _new_parcel(session: Session, order: Order, operator_id: int, station: Stati
         order_id=order.id,
         carrier_id=carrier_id,
         operator_id=operator_id,
-        station_id=station.id,
+        station_id=station_id,
         location_id=staging.id,
         opened_at=now(),
     )
@@ -377,35 +400,90 @@ def parcel_full(session: Session, parcel: Parcel) -> None:
     advance(session, parcel, P.VERIFIED, STEPS)
 
 
-def weigh(session: Session, parcel: Parcel, station: Station | None, entered: str) -> PrintJob:
+def weigh(session: Session, parcel: Parcel, station: Station | None, entered: str) -> Labelled:
     """Take the weight in grams, the waybill number and queue the label, all in this transaction.
 
-    The order's newest state is read first (R28). Pieces left in totes make the next parcel of the order.
+    The order's newest state is read first (R28). Pieces left in totes make the next parcel of the order. The packing
+    list is queued with it where the warehouse wants one: without a printer for it the parcel goes on all the same.
     """
     if station is None:
         raise NoStation()
+    weight = _grams(entered)
+    order = _not_cancelled(session, parcel)
+    if parcel.state is not P.VERIFIED:
+        raise ChangedMeanwhile(what=parcel.code)
+    parcel.weight_g = weight
+    waybill = waybills.take(session, parcel)
+    job = labels.queue_waybill(session, parcel, order, waybill, station)
+    _is_labelled(session, parcel, order, station.id)
+    if not session.get_one(Warehouse, parcel.warehouse_id).packing_lists:
+        return Labelled(job)
+    try:
+        printer = labels.printer_at(session, station, "packing_list")
+        once = f"packing_list:{parcel.id}"
+        return Labelled(job, labels.queue_packing_list(session, parcel, order, printer, once))
+    except Refusal as refusal:
+        return Labelled(job, None, refusal)
+
+
+def label_from_elsewhere(
+    session: Session, parcel: Parcel, printer: Printer, number: str, entered: str, label: bytes
+) -> PrintJob:
+    """A waybill that the carrier's own page made: its number is entered, its label printed as it is (R31–R33).
+
+    The parcel must be verified (R30) and have no number yet.
+    """
+    weight = _grams(entered)
+    order = _not_cancelled(session, parcel)
+    if parcel.state is P.OPEN:
+        raise NotVerified(parcel=parcel.code)
+    if parcel.state is not P.VERIFIED:
+        has = waybills.live(session, parcel)
+        raise waybills.HasNumber(parcel=parcel.code, number=has.number) if has else ChangedMeanwhile(what=parcel.code)
+    parcel.weight_g = weight
+    waybill = waybills.enter(session, parcel, number)
+    title = f"{waybill.number} {order.shop_order_no}"
+    job = labels.queue_raw(session, parcel, label, printer, title, f"waybill:{waybill.id}", parcel.station_id)
+    _is_labelled(session, parcel, order, parcel.station_id)
+    return job
+
+
+def _grams(entered: str) -> int:
     text = entered.strip()
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= HEAVIEST_G):
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= HEAVIEST_G):
         raise BadWeight(entered=entered[:20] or "—", most=HEAVIEST_G)
+    return int(text)
+
+
+def _not_cancelled(session: Session, parcel: Parcel) -> Order:
     order = locked(session, parcel.warehouse_id, parcel.order_id)
     if order.cancel_asked or order.state is OrderState.CANCELLED:
         raise OrderCancelled(order=order.shop_order_no)
     taken_back.tell(session, order, order)
     if memo_waits(session, order):
         raise MemoNotSeen(order=order.shop_order_no)
-    if parcel.state is not P.VERIFIED:
-        raise ChangedMeanwhile(what=parcel.code)
-    parcel.weight_g = int(text)
-    waybill = waybills.take(session, parcel)
-    job = labels.queue_waybill(session, parcel, order, waybill, station)
+    gate_checks.require(session, order)
+    return order
+
+
+def _is_labelled(session: Session, parcel: Parcel, order: Order, station_id: int | None) -> None:
     parcel.labelled_at = now()
     advance(session, parcel, P.LABELLED, STEPS)
     session.flush()
     if allocation.of_order(session, parcel.warehouse_id, parcel.order_id, LocationKind.TOTE):
-        _new_parcel(session, order, parcel.operator_id, station)
+        _new_parcel(session, order, parcel.operator_id, station_id)
     else:
         advance_order(session, order, OrderState.PACKED)
-    return job
+
+
+def print_more(session: Session, parcel: Parcel, kind: str, printer: Printer, once: str) -> PrintJob:
+    """What goes with a parcel besides its waybill: a ``packing_list``, or a ``carton`` label with its own number."""
+    if parcel.state not in (P.LABELLED, P.HANDED_OVER, P.ACKNOWLEDGED):
+        raise NotLabelled(parcel=parcel.code)
+    order = session.get_one(Order, (parcel.warehouse_id, parcel.order_id))
+    if kind == "carton":
+        return labels.queue_parcel_carton(session, parcel, order, printer, once)
+    return labels.queue_packing_list(session, parcel, order, printer, once)
 
 
 def memo_waits(session: Session, order: Order) -> bool:

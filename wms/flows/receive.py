@@ -7,7 +7,7 @@ from datetime import date
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from wms import journal, ledger, lookup
+from wms import journal, labels, ledger, lookup
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import N_, BadQuantity, ChangedMeanwhile, NotFound, NothingToUndo, Refusal, UnexpectedCode, term
@@ -19,6 +19,8 @@ from wms.models import (
     LocationKind,
     Lot,
     MoveReason,
+    Printer,
+    PrintJob,
     Receipt,
     ReceiptLine,
     ReceiptState,
@@ -33,6 +35,7 @@ STEPS = {
     ReceiptState.DONE: set[ReceiptState](),
 }
 MOST_AT_ONCE = 100_000
+MOST_LABELS = 200
 
 
 class NotOrdered(Refusal):
@@ -193,6 +196,40 @@ def _know_lot(session: Session, item: Item, code: str, expiry: date | None) -> N
         lot.expiry = expiry
     elif expiry is not None and lot.expiry != expiry:
         raise LotDiffers(lot=code, item=item.sku, known=str(lot.expiry), entered=expiry.isoformat())
+
+
+class NothingBooked(Refusal):
+    message = N_("Book goods in first; their labels can then be printed.")
+    answer = "look"
+
+
+def last_booked(session: Session, work: ReceiveWork) -> tuple[StockMove, Item, Receipt] | None:
+    """What this worker booked last in the receipt, for its labels."""
+    if work.last_move_id is None:
+        return None
+    move = session.get_one(StockMove, (work.warehouse_id, work.last_move_id))
+    return move, session.get_one(Item, move.item_id), session.get_one(Receipt, (work.warehouse_id, work.receipt_id))
+
+
+def label_kind(move: StockMove) -> str:
+    """Goods of a lot get its label, others their item's."""
+    return "lot" if move.lot else "item"
+
+
+def print_labels(session: Session, work: ReceiveWork, kind: str, copies: int, printer: Printer, once: str) -> PrintJob:
+    """Labels for what was booked last: ``lot`` or ``item`` ones, or one ``carton`` label with its own number."""
+    booked = last_booked(session, work)
+    if booked is None:
+        raise NothingBooked()
+    move, item, receipt = booked
+    if kind == "carton":
+        return labels.queue_received_carton(session, receipt, item, move.lot, move.qty, printer, once)
+    if not 1 <= copies <= MOST_LABELS:
+        raise BadQuantity(entered=copies, most=MOST_LABELS)
+    lot = session.get(Lot, (item.id, move.lot)) if move.lot else None
+    if lot is None:
+        return labels.queue_item(session, item, printer, copies, once)
+    return labels.queue_lot(session, item, lot, printer, copies, once, move.qty if copies == 1 else None)
 
 
 def book(session: Session, work: ReceiveWork, qty: str, lot: str = "", expiry: str = "", damaged: bool = False) -> int:

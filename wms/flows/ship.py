@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from wms import journal, ledger, lookup, taken_back, together, waybills
+from wms import gate_checks, journal, labels, ledger, lookup, taken_back, together, waybills
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import N_, ChangedMeanwhile, OrderCancelled, Refusal
@@ -25,6 +25,8 @@ from wms.models import (
     Parcel,
     ParcelLine,
     ParcelState,
+    Printer,
+    PrintJob,
     Push,
     PushState,
     Waybill,
@@ -93,6 +95,15 @@ def manifest_for(session: Session, carrier: Carrier) -> Manifest:
     return manifest
 
 
+def order_of(session: Session, warehouse_id: int, text: str) -> int | None:
+    """The order of the parcel that this code names, to be asked about before it is handed over."""
+    try:
+        found = lookup.expect(session, warehouse_id, text, "parcel")
+    except Refusal:
+        return None
+    return int(found.row.order_id)
+
+
 def scan(session: Session, manifest: Manifest, text: str) -> Parcel:
     """One parcel onto the manifest: checked, taken off the books, its order shipped, its push written."""
     warehouse_id = manifest.warehouse_id
@@ -116,6 +127,7 @@ def scan(session: Session, manifest: Manifest, text: str) -> Parcel:
         raise OrderCancelled(order=order.shop_order_no)
     if taken_back.asked(session, order):
         raise taken_back.AskedAfterLabel(order=order.shop_order_no)
+    gate_checks.require(session, order)
     if void is not None or parcel.state is ParcelState.VOID:
         raise VoidLabel(parcel=parcel.code)
     if parcel.manifest_id is not None:
@@ -217,6 +229,19 @@ def close(session: Session, manifest: Manifest) -> None:
         raise NothingOnManifest()
     manifest.closed_at = now()
     advance(session, manifest, ManifestState.CLOSED, STEPS)
+
+
+class StillOpen(Refusal):
+    message = N_("Manifest %(manifest)s is still open. Close it first.")
+    answer = "look"
+
+
+def print_sheet(session: Session, manifest: Manifest, printer: Printer, once: str) -> PrintJob:
+    """R36: the sheet for the driver on label paper; only of a closed manifest, whose parcels change no more."""
+    if manifest.state is not ManifestState.CLOSED:
+        raise StillOpen(manifest=manifest.code)
+    rows = [(number, order_no) for number, _parcel, order_no in sheet(session, manifest)]
+    return labels.queue_manifest(session, manifest, rows, printer, once)
 
 
 def on_manifest(session: Session, manifest: Manifest) -> list[tuple[Parcel, str]]:

@@ -140,6 +140,11 @@ def order_row(session: Session, shop: Shop, order_no: str) -> Order:
     ).scalar_one()
 
 
+def is_same(row: Order, order: ShopOrder) -> bool:
+    """Whether the order says what it said when it was taken in (or last followed): state, lines, recipient, notes."""
+    return row.goods_sha256 == _fingerprint(order)
+
+
 def _note_once(session: Session, row: Order, said: str) -> None:
     """The same file may be read every hour: what it says of an order under way is written down once."""
     noted = session.execute(

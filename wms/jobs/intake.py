@@ -73,21 +73,28 @@ def pull(
         _read(database, shop, who, connect, since, pulled, progress)
     except ConnectorError as error:
         pulled.error = error
-        if lanes.failed(database, shop, error) is None:
-            log.warning("reading shop %s: %s", shop.code, error.reason)
     except Exception as error:
         log.exception("reading shop %s broke", shop.code)
-        pulled.error = ConnectorError(
-            permanent=False,
-            reason="fault",
-            message=N_("The connector broke: %(fault)s"),
-            facts={"fault": type(error).__name__},
-        )
-        lanes.failed(database, shop, pulled.error)
+        facts = {"fault": type(error).__name__}
+        pulled.error = ConnectorError(permanent=False, reason="fault", message=CONNECTOR_BROKE, facts=facts)
     finally:
-        done = {} if pulled.error else {"pulled_at": began, "pulled": sum(pulled.fates.values())}
-        lanes.save(database, shop, who, leased_until=None, leased_by="", next_pull_at=now() + PULL_EVERY, **done)
+        _put_down(database, shop, who, pulled, began)
     return pulled
+
+
+def _put_down(database: Database, shop: Shop, who: str, pulled: Pulled, began: datetime) -> None:
+    """Give the lane back, and say when the shop is read again."""
+    error = pulled.error
+    if error is None:
+        written = {"pulled_at": began, "pulled": sum(pulled.fates.values()), "next_pull_at": now() + PULL_EVERY}
+    else:
+        lanes.failed(database, shop, error)
+        with database.reading() as session:
+            failures = session.get_one(ShopLane, shop.id).failures
+        again = lanes.next_pull(failures, error.retry_after_s)
+        written = {"failures": failures + 1, "next_pull_at": again, "last_reason": error.message[:400]}
+        written["last_facts"] = {name: str(value) for name, value in error.facts.items()}
+    lanes.save(database, shop, who, leased_until=None, leased_by="", **written)
 
 
 def _read(

@@ -45,7 +45,7 @@ SHOP_WIDE = frozenset(
 """Reasons that concern the shop, not one order: nothing else would go through either."""
 ASK_AGAIN = timedelta(minutes=15)
 """After what only a person can put right: a new key is noticed by itself, and a wrong one is not tried every second."""
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 20.0, 1800.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 900.0
 
 Connect = Callable[..., Connector]
 
@@ -156,31 +156,32 @@ def went_well(session: Session, shop: Shop, connector: Connector) -> None:
     if held.paused_reason:
         journal.note(session, shop, "lane", "paused", "open")
     held.failures, held.paused_until, held.paused_reason, held.paused_facts = 0, None, "", {}
+    held.last_reason, held.last_facts = "", {}
     if isinstance(connector, Authorised):
         held.authorised_until = connector.authorised_until
 
 
-def failed(database: Database, shop: Shop, error: ConnectorError) -> datetime | None:
-    """Pause the shop for what it said; None when the error concerns one order only."""
-    wide = error.reason in SHOP_WIDE
-    if error.permanent and not wide:
-        return None
+def failed(database: Database, shop: Shop, error: ConnectorError) -> None:
+    """Rest the shop's lane where the error concerns the whole shop (SHOP_WIDE); any other is its caller's."""
+    if error.reason not in SHOP_WIDE:
+        return
     with database.transaction(Actor(shop.warehouse_id)) as session:
         held = lane(session, shop)
         held.failures += 1
-        if error.retry_after_s is not None:
-            pause = timedelta(seconds=error.retry_after_s + random.uniform(0, 3))
-        elif error.permanent:
-            pause = ASK_AGAIN
-        else:
-            longest_s = min(FIRST_PAUSE_S * 2.0 ** min(held.failures - 1, 10), LONGEST_PAUSE_S)
-            pause = timedelta(seconds=longest_s * random.uniform(0.8, 1.2))
+        hint_s = error.retry_after_s
+        pause = ASK_AGAIN if hint_s is None else timedelta(seconds=hint_s + random.uniform(0, 3))
         if not held.paused_reason:
             journal.note(session, shop, "lane", "open", f"paused {error.reason}")
         held.paused_until = now() + pause
         held.paused_reason, held.paused_facts = error.message, _plain(error.facts)
-        log.warning("shop %s is paused: %s", shop.code, error.reason)
-        return held.paused_until
+    log.warning("shop %s rests: %s", shop.code, error.reason)
+
+
+def next_pull(failures: int, hint_s: float | None) -> datetime:
+    """When a shop that did not answer is read again: its own hint, else soon and then ever later, out of step."""
+    if hint_s is None:
+        hint_s = min(FIRST_PAUSE_S * 2.0 ** min(failures, 10), LONGEST_PAUSE_S) * random.uniform(0.8, 1.2)
+    return now() + timedelta(seconds=hint_s)
 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:

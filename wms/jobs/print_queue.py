@@ -14,6 +14,7 @@ from functools import partial
 
 from printers.delivery import check_later, deliver
 from printers.errors import PrinterError
+from printers.languages import LANGUAGES, Language
 from wms.clock import now
 from wms.db import Database
 from wms.models import PrintState
@@ -59,16 +60,17 @@ def carry_out(database: Database, work: Work) -> Said:
     assert hashlib.sha256(work.payload).hexdigest() == work.sha256, "the bytes are not those that were queued"
     try:
         if work.state is PrintState.HELD:
-            outcome = check_later(work.uri, work.base_odometer, work.copies)
+            outcome = check_later(work.uri, work.base_odometer, work.copies, trust=work.trusted)
         else:
             outcome = deliver(
                 work.uri,
                 work.payload,
                 copies=work.copies,
                 answers=work.answers,
+                trust=work.trusted,
                 expect_length_dots=work.height_dots,
-                language=work.language.value,
-                begins=partial(begin, database, work),
+                language=_drawn_in(work),
+                first_byte=partial(begin, database, work),
             )
     except PrinterError as error:
         # A bad address is known to have printed nothing.
@@ -79,6 +81,13 @@ def carry_out(database: Database, work: Work) -> Said:
         # It counts: when it is back it can tell. Only a printer that stays away is asked about.
         state = PrintState.HELD
     return Said(state, outcome.reason, outcome.base, outcome.after, outcome.bytes_sent)
+
+
+def _drawn_in(work: Work) -> Language:
+    for language in LANGUAGES:
+        if work.language.value == language:
+            return language
+    raise AssertionError("a component's document was given to the worker")
 
 
 def serve_printer(

@@ -103,7 +103,7 @@ def push_outstanding(
                 # It says nothing of this parcel: the shop's lane rests, its pushes keep their turn.
                 lanes.failed(database, shop, error)
                 shut.add(shop_id)
-                _put_back(database, warehouse_id, push_id, error.message, _json(error.facts))
+                _put_back(database, warehouse_id, push_id, error.message, plain(error.facts))
                 report.counts["paused"] += 1
                 report.lines.append(f"{what}: paused: {error}")
                 continue
@@ -191,7 +191,9 @@ def _shipment(database: Database, warehouse_id: int, push_id: int) -> tuple[Shop
         told = {parcel.id: _of_parcel(session, order, parcel) for parcel in left}
         mine = told.pop(push.parcel_id)
         others = tuple(each for each in told.values() if each.lines)
-        return session.get_one(Shop, push.shop_id), replace(mine, others=others), _complete(session, order)
+        complete = _complete(session, order)
+        mine = replace(mine, others=others, complete=complete, told=order.raw)
+        return session.get_one(Shop, push.shop_id), mine, complete
 
 
 def _complete(session: Session, order: Order) -> bool:
@@ -257,19 +259,19 @@ def _record(database: Database, warehouse_id: int, push_id: int, outcome: Pushed
         push = session.get_one(Push, (warehouse_id, push_id), with_for_update=True)
         push.leased_until = None
         if isinstance(outcome, Pushed):
-            push.reason, push.evidence = outcome.answer, _json(outcome.evidence)
+            push.reason, push.evidence = outcome.answer, plain(outcome.evidence)
             push.state = PushState(outcome.state)
             if push.state is PushState.ACKNOWLEDGED:
                 push.acknowledged_at = at
                 _acknowledge(session, push)
         else:
-            push.reason, push.evidence = outcome.message, _json(outcome.facts)
+            push.reason, push.evidence = outcome.message, plain(outcome.facts)
             if outcome.permanent:
                 push.state = PushState.CONFLICT
             elif push.attempts >= GIVE_UP_AFTER:
                 push.state = PushState.DEAD
             else:
-                push.state, push.next_at = PushState.RETRY, at + _pause(push.attempts, outcome.retry_after_s)
+                push.state, push.next_at = PushState.RETRY, at + retry_in(push.attempts, outcome.retry_after_s)
         journal.note(session, push, "state", "sending", push.state)
         return push.state
 
@@ -304,14 +306,14 @@ def _unacknowledged(session: Session, *which: ColumnElement[bool]) -> int:
     )
 
 
-def _json(facts: dict[str, Any]) -> dict[str, Any]:
+def plain(facts: dict[str, Any]) -> dict[str, Any]:
     return {
         str(k): v if isinstance(v, (int, float, bool, str, type(None), list, dict)) else str(v)
         for k, v in facts.items()
     }
 
 
-def _pause(attempts: int, hint_s: float | None) -> timedelta:
+def retry_in(attempts: int, hint_s: float | None) -> timedelta:
     """The shop's own hint, else doubling from 30 s to an hour, with jitter so that shops are not hit in step."""
     if hint_s is not None:
         return timedelta(seconds=hint_s + random.uniform(0, 3))

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from wms import print_lease
 from wms.clock import now
 from wms.db import Database, migrations_pending, open_database
-from wms.jobs import audit, intake, print_queue, sync
+from wms.jobs import audit, erp, hooks, intake, print_queue, sync
 from wms.settings import Settings
 
 LOOK_EVERY_S = 0.05
@@ -19,6 +19,12 @@ LOOK_EVERY_S = 0.05
 
 PUSH_EVERY = timedelta(seconds=10)
 PULL_LOOK_EVERY = timedelta(seconds=5)
+ABANDONED_EVERY = timedelta(seconds=5)
+ABANDONED = timedelta(minutes=2)
+"""After this long without its page, a waybill handed to a print component is asked about."""
+
+HOOK_LOOK_EVERY = timedelta(seconds=1)
+"""How soon an order is read anew after its shop told of it."""
 NIGHT_HOUR = 3
 
 log = logging.getLogger("wms.worker")
@@ -39,21 +45,28 @@ def run(settings: Settings, stop: threading.Event) -> None:
 
 def _pace(database: Database, settings: Settings, stop: threading.Event) -> None:
     busy: dict[tuple[int, int], object] = {}
-    next_push, last_night = now(), _night(settings)
+    next_push, next_abandoned, last_night = now(), now(), _night(settings)
     with ThreadPoolExecutor(8, thread_name_prefix="print") as pool:
-        pushing = pulling = None
-        next_pull = now()
+        pushing = pulling = knocking = None
+        next_pull = next_knock = now()
         while not stop.wait(LOOK_EVERY_S):
             try:
                 for key in print_lease.printers_due(database):
                     if key not in busy or busy[key].done():  # type: ignore[attr-defined]
                         busy[key] = pool.submit(_print, database, key, stop)
+                if now() >= next_abandoned:
+                    next_abandoned = now() + ABANDONED_EVERY
+                    print_lease.ask_about_abandoned(database)
                 if now() >= next_push and (pushing is None or pushing.done()):
                     next_push = now() + PUSH_EVERY
                     pushing = pool.submit(_push, database)
+                    print_lease.give_up_abandoned(database, ABANDONED)
                 if now() >= next_pull and (pulling is None or pulling.done()):
                     next_pull = now() + PULL_LOOK_EVERY
                     pulling = pool.submit(_pull, database)
+                if now() >= next_knock and (knocking is None or knocking.done()):
+                    next_knock = now() + HOOK_LOOK_EVERY
+                    knocking = pool.submit(_knocked, database)
                 if _night(settings) != last_night:
                     last_night = _night(settings)
                     pool.submit(_at_night, database, settings)
@@ -72,7 +85,8 @@ def _print(database: Database, key: tuple[int, int], stop: threading.Event) -> N
 def _push(database: Database) -> None:
     try:
         report = sync.push_outstanding(database, limit=200)
-        for line in report.lines:
+        erp.gather(database)
+        for line in (*report.lines, *erp.push_outstanding(database, limit=200).lines):
             log.warning("%s", line)
     except Exception:
         log.exception("push")
@@ -90,6 +104,15 @@ def _pull(database: Database) -> None:
         log.exception("pull")
 
 
+def _knocked(database: Database) -> None:
+    try:
+        fates = hooks.act(database)
+        if fates:
+            log.info("messages of shops: %s", dict(fates))
+    except Exception:
+        log.exception("messages of shops")
+
+
 def _night(settings: Settings) -> object:
     """The date of the last night hour passed, by the warehouse's clock."""
     local: datetime = now().astimezone(ZoneInfo(settings.timezone))
@@ -99,8 +122,12 @@ def _night(settings: Settings) -> object:
 def _at_night(database: Database, settings: Settings) -> None:
     try:
         sync.push_outstanding(database, all_now=True, limit=100_000)
+        erp.gather(database)
+        erp.report_levels(database)
+        erp.push_outstanding(database, all_now=True, limit=100_000)
         for fault in audit.verify(database):
             log.error("%s %s", fault.rule, fault.text)
         log.info("tidied: %s", audit.tidy(database, settings.keep_scans_days))
+        log.info("messages of shops dropped: %s", hooks.tidy(database))
     except Exception:
         log.exception("night")

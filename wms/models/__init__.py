@@ -2,6 +2,7 @@
 
 from wms.models.base import Base, first_id, new_id
 from wms.models.catalogue import Barcode, BarcodeKind, Item, Lot
+from wms.models.doors import ErpDocument, ErpDocumentKind, ErpDocumentState, ErpNews, EventState, ShopEvent
 from wms.models.inbound import (
     Count,
     CountLine,
@@ -32,6 +33,7 @@ from wms.models.parcels import (
     Parcel,
     ParcelLine,
     ParcelState,
+    PlatformWaybill,
     Push,
     PushState,
     Waybill,
@@ -40,9 +42,21 @@ from wms.models.parcels import (
 )
 from wms.models.people import Device, Journal, Operator, Role, ScanRequest, SignIn, Warehouse
 from wms.models.places import VIRTUAL, Location, LocationKind, ToteUse
-from wms.models.printing import PrintAttempt, Printer, PrinterLanguage, PrintJob, PrintState, Station
+from wms.models.printing import (
+    CartonCode,
+    LabelTemplate,
+    LabelTemplateVersion,
+    PrintAttempt,
+    Printer,
+    PrinterLanguage,
+    PrintJob,
+    PrintState,
+    Station,
+    StationAgent,
+    StationPrinter,
+)
 from wms.models.rules import BlockEntry, BlockKind, GiftRule, ShopRule, TakenBack, TakenBackState
-from wms.models.shops import RawOrder, RawState, ShopLane, ShopSku
+from wms.models.shops import GateCheck, RawOrder, RawState, ShopLane, ShopSku, Verdict
 from wms.models.stock import Allocation, Balance, Condition, MoveReason, StockMove
 
 __all__ = [
@@ -55,14 +69,23 @@ __all__ = [
     "BlockEntry",
     "BlockKind",
     "Carrier",
+    "CartonCode",
     "Condition",
     "Count",
     "CountLine",
     "CountState",
     "Device",
+    "ErpDocument",
+    "ErpDocumentKind",
+    "ErpDocumentState",
+    "ErpNews",
+    "EventState",
+    "GateCheck",
     "GiftRule",
     "Item",
     "Journal",
+    "LabelTemplate",
+    "LabelTemplateVersion",
     "LineKind",
     "Location",
     "LocationKind",
@@ -79,6 +102,7 @@ __all__ = [
     "ParcelState",
     "PickStep",
     "PickTask",
+    "PlatformWaybill",
     "PrintAttempt",
     "PrintJob",
     "PrintState",
@@ -96,6 +120,7 @@ __all__ = [
     "Role",
     "ScanRequest",
     "Shop",
+    "ShopEvent",
     "ShopLane",
     "ShopRule",
     "ShopSku",
@@ -103,10 +128,13 @@ __all__ = [
     "ShortageState",
     "SignIn",
     "Station",
+    "StationAgent",
+    "StationPrinter",
     "StockMove",
     "TakenBack",
     "TakenBackState",
     "ToteUse",
+    "Verdict",
     "Warehouse",
     "Wave",
     "WaveState",

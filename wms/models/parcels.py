@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     String,
     Text,
     UniqueConstraint,
@@ -140,6 +141,31 @@ class Waybill(InWarehouse, Base):
     number: Mapped[str] = mapped_column(String(40))
     parcel_id: Mapped[int]
     state: Mapped[WaybillState] = state_column(WaybillState, default=WaybillState.LIVE)
+    at: Mapped[datetime]
+
+
+class PlatformWaybill(InWarehouse, Base):
+    """A number and its document as a platform gave them for an order, the bytes untouched (R33).
+
+    It waits for a parcel (``waybill_id`` empty), then stays with that parcel's waybill. Only the platform's own
+    print component can read the document; ``provider`` says whose (see wms/components.py).
+    """
+
+    __tablename__ = "platform_waybill"
+    __table_args__ = (
+        *within("sales_order", "order_id"),
+        *within("waybill", "waybill_id"),
+        UniqueConstraint("carrier_id", "number"),
+        UniqueConstraint("warehouse_id", "waybill_id"),
+        Index("ix_platform_waybill_order", "warehouse_id", "order_id"),
+    )
+    order_id: Mapped[int]
+    carrier_id: Mapped[int] = mapped_column(ForeignKey("carrier.id"))
+    provider: Mapped[str] = mapped_column(String(16))
+    number: Mapped[str] = mapped_column(String(40))
+    document: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    waybill_id: Mapped[int | None]
     at: Mapped[datetime]
 
 

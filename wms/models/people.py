@@ -6,7 +6,7 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from wms.models.base import Base, InWarehouse, state_column, within
@@ -38,6 +38,11 @@ class Warehouse(Base):
     sender_phone: Mapped[str] = mapped_column(String(40), default="")
     sender_region: Mapped[str] = mapped_column(String(120), default="")
     sender_address: Mapped[str] = mapped_column(String(240), default="")
+    packing_lists: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """A packing list comes out with each waybill."""
+    gs1_prefix: Mapped[str] = mapped_column(String(12), default="", server_default="")
+    """The GS1 company prefix, digits alone; without one no carton gets a serial shipping container code."""
+    next_carton: Mapped[int] = mapped_column(default=1, server_default="1")
 
 
 class Operator(InWarehouse, Base):

@@ -16,6 +16,7 @@ class ShopLane(Base):
     """One lane a shop: who reads it now, how far it was read, and until when nothing is asked of it.
 
     ``cursor``: every order changed before it is saved here. ``reread_from``: the night reads again from there.
+    ``last_reason`` says why the last reading broke off; it is empty after a whole one.
     A lane paused for ``paused_reason`` (words with ``paused_facts``) keeps its pushes and pulls; the floor goes on.
     """
 
@@ -29,6 +30,8 @@ class ShopLane(Base):
     paused_until: Mapped[datetime | None]
     paused_reason: Mapped[str] = mapped_column(String(400), default="")
     paused_facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    last_reason: Mapped[str] = mapped_column(String(400), default="")
+    last_facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     by_hand: Mapped[bool] = mapped_column(default=False)
     failures: Mapped[int] = mapped_column(Integer, default=0)
     pulled_at: Mapped[datetime | None]
@@ -80,3 +83,34 @@ class ShopSku(InWarehouse, Base):
     shop_id: Mapped[int] = mapped_column(ForeignKey("shop.id"))
     sku: Mapped[str] = mapped_column(String(64))
     item_id: Mapped[int] = mapped_column(ForeignKey("item.id"))
+
+
+class Verdict(enum.StrEnum):
+    """What the shop says of an order right before its label: go on, stop, or nothing (it could not be asked)."""
+
+    GO = "go"
+    STOP = "stop"
+    UNKNOWN = "unknown"
+
+
+class GateCheck(InWarehouse, Base):
+    """R28: the newest word of the shop on an order, and who let the order pass all the same, and why.
+
+    An override holds for the ``reason`` it was given for; another reason stops the order again.
+    """
+
+    __tablename__ = "gate_check"
+    __table_args__ = (
+        *within("sales_order", "order_id"),
+        *within("operator", "override_by"),
+        UniqueConstraint("warehouse_id", "order_id"),
+    )
+    order_id: Mapped[int]
+    asked_at: Mapped[datetime]
+    verdict: Mapped[Verdict] = state_column(Verdict)
+    reason: Mapped[str] = mapped_column(String(400), default="")
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    override_by: Mapped[int | None]
+    override_at: Mapped[datetime | None]
+    override_for: Mapped[str] = mapped_column(String(400), default="")
+    override_why: Mapped[str] = mapped_column(String(200), default="")

@@ -24,6 +24,14 @@ SCANNED = frozenset({"code", "badge"})
 POLLED = frozenset({"/desk/now", "/pack/label"})
 """Asked by open pages by themselves: a desk nobody touches must still lock."""
 
+POLLED_ROOM = "/components"
+"""Asked by the packing page by itself, as are all below it."""
+
+
+def polled(path: str) -> bool:
+    return path in POLLED or path.startswith(POLLED_ROOM)
+
+
 _WHO = (
     select(
         Operator.id,
@@ -73,6 +81,12 @@ def public(view: View) -> View:
     return view
 
 
+def machine(view: View) -> View:
+    """Open to programs that prove themselves by a signature over the raw bytes: no cookie is read, no form parsed."""
+    view.wms_machine = True  # type: ignore[attr-defined]
+    return view
+
+
 def requires(role: Role) -> Callable[[View], View]:
     """Open to a role and those above it. A view that says nothing is open to nobody."""
 
@@ -118,7 +132,7 @@ def guard(app: Flask) -> None:
         view = app.view_functions.get(request.endpoint or "")
         if view is None:
             return None  # 404 and 405 have their own page
-        if request.endpoint == "static":
+        if request.endpoint == "static" or getattr(view, "wms_machine", False):
             return None
         if any("\x00" in value for name, value in request.form.items() if name not in SCANNED):
             abort(400)  # nobody types it, and PostgreSQL cannot keep it
@@ -138,7 +152,7 @@ def guard(app: Flask) -> None:
 def _sign_in_first() -> Response:
     if request.headers.get("X-Requested-With") == "scan" or request.headers.get("HX-Request"):
         answer = make_response(render_template("error.html", code=401), 401)
-        if request.path in POLLED:
+        if polled(request.path):
             answer.headers["HX-Redirect"] = "/sign-in"  # or the page would go on asking for ever
         return answer
     return make_response(redirect("/sign-in"))
@@ -154,7 +168,7 @@ def _who(token: str) -> SignedIn | None:
     seen_at, started_at = row[10], row[11]
     if at - seen_at > timedelta(minutes=limits.idle_minutes) or at - started_at > timedelta(hours=limits.shift_hours):
         return None
-    if at - seen_at > timedelta(minutes=1) and request.path not in POLLED:
+    if at - seen_at > timedelta(minutes=1) and not polled(request.path):
         with database().transaction(Actor(row[1], row[0])) as session:
             session.execute(
                 update(SignIn)

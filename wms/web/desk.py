@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from wms import lookup
 from wms.clock import now
 from wms.errors import N_, NotFound, term
-from wms.flows import board, count, printing, pushes, release
+from wms.flows import agents, board, count, printers, printing, pushes, release
 from wms.models import Count, Location, Order, Role
 from wms.order_states import locked
 from wms.web.access import database, operator, requires
@@ -26,12 +26,23 @@ def _numbers(session: Session) -> dict[str, Any]:
     who = operator()
     at = now()
     waiting = printing.waiting(session, who.warehouse_id)
+    unattended = agents.unattended(session, who.warehouse_id)
     rows = []
     for printer in printing.printers(session, who.warehouse_id):
         jobs = {state: number for (printer_id, state), number in waiting.items() if printer_id == printer.id}
         ask = sum(jobs.get(state, 0) for state in printing.TO_ASK)
-        state, trouble = printing.how(printer)
-        rows.append({"name": printer.name, "state": state, "trouble": trouble, "jobs": sum(jobs.values()), "ask": ask})
+        state, trouble = printing.how(printer, unattended)
+        roll = printers.roll(session, printer)
+        rows.append(
+            {
+                "name": printer.name,
+                "state": state,
+                "trouble": trouble,
+                "jobs": sum(jobs.values()),
+                "ask": ask,
+                "left": roll.left if roll and roll.low else None,
+            }
+        )
     oldest = pushes.oldest(session, who.warehouse_id)
     return {
         "orders": {state.value: number for state, number in board.orders(session, who.warehouse_id).items()},

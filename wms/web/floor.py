@@ -6,6 +6,7 @@ import hashlib
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache, wraps
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from wms.clock import now
 from wms.errors import Answer, ChangedMeanwhile, Refusal, SameScanOtherBody, ScanOfAnother, term
+from wms.jobs import gate
 from wms.models import ScanRequest
 from wms.web.access import actor, database, operator
 from wms.web.translate import say, say_refusal
@@ -130,6 +132,27 @@ def first_time(show: Show) -> Callable[[Callable[..., Message | None]], Callable
             raise AssertionError("unreachable")
 
         return answer
+
+    return wrap
+
+
+def asks_the_shop(
+    find: Callable[..., int | None], fresh: timedelta = gate.AT_ONCE
+) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
+    """Before an act: the shop's newest word on the order that ``find(session)`` names (R28), outside of every
+    transaction. Stands above ``first_time``; the flow reads the answer (wms/gate_checks).
+    """
+
+    def wrap(view: Callable[..., Response]) -> Callable[..., Response]:
+        @wraps(view)
+        def asked(**where: Any) -> Response:
+            with database().reading() as session:
+                order_id = find(session)
+            if order_id is not None:
+                gate.ask(database(), operator().warehouse_id, order_id, fresh=fresh)
+            return view(**where)
+
+        return asked
 
     return wrap
 

@@ -8,15 +8,16 @@ from typing import Any
 from flask import Blueprint, render_template, request
 from sqlalchemy.orm import Session
 
-from wms import labels, taken_back, together, trace
+from wms import components, gate_checks, labels, taken_back, together, trace
 from wms.errors import N_, BadQuantity, NotFound, Refusal, term
-from wms.flows import board, cancel, merge, orders, release, take_in
+from wms.flows import board, cancel, merge, orders, pack, printing, release, take_in
 from wms.flows.release import Released
-from wms.models import Carrier, Order, OrderLine, OrderState, Role, Shop, Wave
+from wms.models import Carrier, Order, OrderLine, OrderState, Parcel, ParcelState, PrintJob, Role, Shop, Warehouse, Wave
 from wms.order_states import locked
-from wms.web.access import database, operator, requires
+from wms.web import at_printer
+from wms.web.access import database, operator, requires, settings
 from wms.web.each import alone
-from wms.web.floor import Message, Screen, done, first_time, look, page
+from wms.web.floor import Message, Screen, done, first_time, go, look, page
 from wms.web.pushes import why
 from wms.web.translate import say, say_refusal
 
@@ -89,11 +90,13 @@ def release_orders() -> str:
             refused.append(say_refusal(refusal))
     with database().reading() as session:
         left = board.orders(session, operator().warehouse_id).get(OrderState.READY, 0)
+        choice = at_printer.choice(session, "pick_list")
     return render_template(
         "desk/released.html",
         wave=wave,
         refused=refused,
         left=left,
+        at=choice,
         released=[each for each in results if not each.short],
         short=[each for each in results if each.short],
     )
@@ -109,11 +112,24 @@ def _release(session: Session, wave: Wave | None, order_id: int) -> tuple[Wave |
     return into, result
 
 
+GATED = (
+    OrderState.READY,
+    OrderState.RELEASED,
+    OrderState.PICKING,
+    OrderState.PICKED,
+    OrderState.PACKING,
+    OrderState.PACKED,
+    OrderState.SHORT,
+)
+"""States in which the shop's word can still stop an order."""
+
+
 def show_order(session: Session, order_id: int, **_where: Any) -> Screen:
     who = operator()
     order = session.get(Order, (who.warehouse_id, order_id))
     if order is None:
         raise NotFound(what=term("The order"))
+    found = orders.parcels(session, order)
     return Screen(
         "desk/order.html",
         {
@@ -121,7 +137,7 @@ def show_order(session: Session, order_id: int, **_where: Any) -> Screen:
             "shop": session.get_one(Shop, order.shop_id),
             "lines": orders.lines(session, order),
             "recipient": labels.masked_recipient(order),
-            "parcels": orders.parcels(session, order),
+            "parcels": found,
             "wave": session.get(Wave, (who.warehouse_id, order.wave_id)) if order.wave_id else None,
             "carrier": session.get(Carrier, order.carrier_id) if order.carrier_id else None,
             "carriers": orders.carriers(session),
@@ -133,8 +149,24 @@ def show_order(session: Session, order_id: int, **_where: Any) -> Screen:
             "merged": together.merged_into(session, order),
             "parts": together.parts_of(session, order),
             "may_decide": bool(taken_back.asked(session, order)),
+            "given": orders.platform_waybills(session, order),
+            "may_give": order.state in orders.PLATFORM_OPEN,
+            "platforms": {key: say(each.name) for key, each in components.PROVIDERS.items()},
+            "form": request.form if request.path.endswith("/platform-waybill") else None,
             "story": trace.story_of_order(session, order),
+            "to_pick": order.state in (OrderState.RELEASED, OrderState.PICKING),
+            "pick_at": at_printer.choice(session, "pick_list"),
+            "list_at": at_printer.choice(session, "packing_list"),
+            "carton_at": at_printer.choice(session, "carton")
+            if session.get_one(Warehouse, who.warehouse_id).gs1_prefix
+            else None,
+            "verified": next((each for each, _, _ in found if each.state is ParcelState.VERIFIED), None),
+            "waybill_printers": printing.printers(session, who.warehouse_id),
+            "pasted": request.form if request.path.endswith("/label") else None,
+            "most_mb": settings().upload_bytes // 1024 // 1024,
             "why": why,
+            "stopped": gate_checks.stands(session, order) if order.state in GATED else None,
+            "gate": gate_checks.of(session, order),
         },
     )
 
@@ -205,6 +237,15 @@ def send_it(session: Session, order_id: int) -> Message | None:
     return done(
         N_("Order %(order)s may leave as it is. Tell the shop that it was too late."), order=order.shop_order_no
     )
+
+
+@bp.post("/desk/orders/<int:order_id>/let-pass")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def let_pass(session: Session, order_id: int) -> Message | None:
+    stopped = _locked(session, order_id)
+    gate_checks.let_pass(session, stopped, request.form.get("why", ""))
+    return look(N_("Order %(order)s may go out. Your name stands beside it."), order=stopped.shop_order_no)
 
 
 @bp.post("/desk/orders/<int:order_id>/again")
@@ -301,3 +342,98 @@ def change_carrier(session: Session, order_id: int) -> Message | None:
     chosen = int(text) if text.isascii() and text.isdigit() else 0
     carrier = orders.change_carrier(session, operator().warehouse_id, order_id, chosen)
     return done(N_("It goes with %(carrier)s now."), carrier=carrier.name)
+
+
+@bp.post("/desk/orders/<int:order_id>/platform-waybill")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def add_platform_waybill(session: Session, order_id: int) -> Message | None:
+    """One waybill as a platform gave it, for as long as no connector of ours asks for them itself."""
+    given = orders.add_platform_waybill(
+        session,
+        operator().warehouse_id,
+        order_id,
+        request.form.get("provider", ""),
+        request.form.get("number", ""),
+        request.form.get("document", "").encode(),
+    )
+    return done(N_("Waybill %(number)s waits for the order's next parcel."), number=given.number)
+
+
+# ---- On paper
+
+
+class NoFile(Refusal):
+    message = N_("Choose a file first.")
+    answer = "look"
+
+
+@bp.post("/desk/orders/pick-lists")
+@requires(Role.SUPERVISOR)
+@first_time(show_list)
+def print_pick_lists(session: Session) -> Message | None:
+    """The walks of a wave's orders on paper, in the order of their ids; orders that are picked already are left out."""
+    who, printer = operator(), at_printer.chosen(session, "pick_list")
+    text = request.form.get("wave", "")
+    wave_id = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+    wave = session.get(Wave, (who.warehouse_id, wave_id))
+    if wave is None:
+        raise NotFound(what=term("The wave"))
+    jobs: list[PrintJob] = []
+    for order in orders.of_wave(session, wave):
+        try:
+            jobs.append(labels.queue_order_pick_list(session, order, printer, at_printer.press("pick_list", order.id)))
+        except labels.NothingToPick:
+            continue
+    if not jobs:
+        return look(N_("Nothing of wave %(wave)s is left to be picked."), wave=wave.code)
+    return done(N_("%(count)s pick lists are on their way to %(printer)s."), count=len(jobs), printer=printer.name)
+
+
+@bp.post("/desk/orders/<int:order_id>/pick-list")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def print_pick_list(session: Session, order_id: int) -> Message | None:
+    order, printer = _locked(session, order_id), at_printer.chosen(session, "pick_list")
+    labels.queue_order_pick_list(session, order, printer, at_printer.press("pick_list", order.id))
+    return done(N_("The pick list is on its way to %(printer)s."), printer=printer.name)
+
+
+def _parcel(session: Session, order_id: int) -> Parcel:
+    text = request.form.get("parcel", "")
+    parcel_id = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+    parcel = session.get(Parcel, (operator().warehouse_id, parcel_id))
+    if parcel is None or parcel.order_id != order_id:
+        raise NotFound(what=term("The parcel"))
+    return parcel
+
+
+@bp.post("/desk/orders/<int:order_id>/print")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def print_more(session: Session, order_id: int) -> Message | None:
+    """A packing list or a carton label of one of the order's parcels."""
+    parcel = _parcel(session, order_id)
+    kind = "carton" if request.form.get("kind") == "carton" else "packing_list"
+    printer = at_printer.chosen(session, kind)
+    pack.print_more(session, parcel, kind, printer, at_printer.press(kind, parcel.id))
+    return done(N_("%(parcel)s: on its way to %(printer)s."), parcel=parcel.code, printer=printer.name)
+
+
+@bp.post("/desk/orders/<int:order_id>/label")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def label_from_elsewhere(session: Session, order_id: int) -> Message | None:
+    """A label of the carrier's own page as this parcel's waybill. An ordinary form: a file does not wait in a phone."""
+    file = request.files.get("file")
+    if file is None or not file.filename:
+        raise NoFile()
+    parcel = _parcel(session, order_id)
+    text = request.form.get("printer", "")
+    chosen = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+    if not chosen:
+        raise at_printer.ChooseOne()
+    printer = printing.printer_of(session, operator().warehouse_id, chosen)
+    number, weight = request.form.get("label_number", ""), request.form.get("weight_g", "")
+    pack.label_from_elsewhere(session, parcel, printer, number, weight, file.read())
+    return go(f"/desk/orders/{order_id}")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, make_response, request
+from flask import Blueprint, Response, after_this_request, g, make_response, request
 from sqlalchemy.orm import Session
 
 from wms import labels, taken_back, together, waybills
 from wms.errors import N_, BadQuantity, ChangedMeanwhile, term
-from wms.flows import pack
-from wms.models import Carrier, Device, Location, Order, Parcel, ParcelState, Printer, Role, Station
+from wms.flows import pack, printing
+from wms.jobs import gate
+from wms.models import Carrier, Device, Location, Order, Parcel, ParcelState, Printer, Role, Station, Warehouse
 from wms.scan import clean, parse
+from wms.web import at_printer, components
 from wms.web.access import database, operator, requires, settings
-from wms.web.floor import Message, Screen, done, first_time, look, page, render
+from wms.web.floor import Message, Screen, asks_the_shop, done, first_time, look, page, render
+from wms.web.translate import say_refusal
 
 bp = Blueprint("pack", __name__)
 
@@ -57,19 +61,28 @@ def _last_label(session: Session) -> dict[str, Any]:
     if parcel is None:
         return {"labelled": None}
     job = labels.job_of(session, parcel)
+    printer = session.get(Printer, (job.warehouse_id, job.printer_id)) if job else None
     return {
         "labelled": parcel,
         "job": job,
         "waybill": waybills.live(session, parcel),
         "labelled_order": session.get_one(Order, (parcel.warehouse_id, parcel.order_id)),
-        "printer": session.get(Printer, (job.warehouse_id, job.printer_id)) if job else None,
+        "printer": printer,
+        "component": components.shown(printer.uri) if printer else None,
         "shelf": session.get_one(Location, (parcel.warehouse_id, parcel.location_id)),
+        "list_at": at_printer.choice(session, "packing_list"),
+        "carton_at": at_printer.choice(session, "carton")
+        if session.get_one(Warehouse, parcel.warehouse_id).gs1_prefix
+        else None,
     }
 
 
 @bp.get("/pack")
 @requires(Role.PACKER)
 def index() -> str:
+    with database().reading() as session:
+        # Exactly the print components' local addresses, and on this page alone: its scripts speak to them.
+        g.connect_src = components.all_addresses(session)
     return page(show)
 
 
@@ -97,7 +110,16 @@ def scan(session: Session) -> Message | None:
         return done(N_("You pack at station %(station)s now."), station=station.name)
     idle = timedelta(minutes=settings().claim_idle_minutes)
     pack.scan(session, who.id, _station(session), code, idle)
+    parcel = pack.open_parcel(session, who.warehouse_id, who.id)
+    if parcel is not None and parcel.state is ParcelState.VERIFIED:
+        # While the parcel goes to the scale the shop is asked for its newest word.
+        after_this_request(partial(_ask_ahead, parcel.order_id))
     return done(N_("%(code)s is right."), code=clean(code)[:40])
+
+
+def _ask_ahead(order_id: int, response: Response) -> Response:
+    gate.ahead(database(), operator().warehouse_id, order_id)
+    return response
 
 
 def _open(session: Session) -> Parcel:
@@ -149,12 +171,49 @@ def undo(session: Session) -> Message | None:
     return look(N_("Undone. Put the piece back into the tote."))
 
 
+def _order_here(session: Session) -> int | None:
+    parcel = pack.open_parcel(session, operator().warehouse_id, operator().id)
+    return parcel.order_id if parcel else None
+
+
 @bp.post("/pack/weigh")
 @requires(Role.PACKER)
+@asks_the_shop(_order_here, gate.WHILE_WEIGHING)
 @first_time(show)
 def weigh(session: Session) -> Message | None:
-    pack.weigh(session, _open(session), _station(session), request.form.get("weight_g", ""))
+    labelled = pack.weigh(session, _open(session), _station(session), request.form.get("weight_g", ""))
+    if labelled.no_list is not None:
+        return look(
+            N_("Weighed. The label comes out at your station, the packing list does not: %(why)s"),
+            why=say_refusal(labelled.no_list),
+        )
     return done(N_("Weighed. The label comes out at your station."))
+
+
+@bp.post("/printing/<int:job_id>/came-out")
+@requires(Role.PACKER)
+@first_time(show)
+def came_out(session: Session, job_id: int) -> Message | None:
+    """R35: the packer stands beside the printer and says whether the label is there."""
+    yes = request.form.get("out") == "yes"
+    job = printing.came_out(session, operator().warehouse_id, job_id, yes)
+    if yes:
+        return done(N_("%(job)s counts as printed."), job=job.title)
+    return look(N_("%(job)s is printed once more."), job=job.title)
+
+
+@bp.post("/pack/more")
+@requires(Role.PACKER)
+@first_time(show)
+def more(session: Session) -> Message | None:
+    """A packing list or a carton label for the parcel that was labelled last."""
+    parcel = session.get(Parcel, (operator().warehouse_id, _row_id("parcel_id")))
+    if parcel is None:
+        raise ChangedMeanwhile(what=term("The parcel"))
+    kind = "carton" if request.form.get("kind") == "carton" else "packing_list"
+    printer = at_printer.chosen(session, kind)
+    pack.print_more(session, parcel, kind, printer, at_printer.press(kind, parcel.id))
+    return done(N_("%(parcel)s: on its way to %(printer)s."), parcel=parcel.code, printer=printer.name)
 
 
 @bp.post("/pack/reprint")

@@ -9,12 +9,14 @@ from flask import Blueprint, Response, g, request
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from wms import labels, lookup
+from wms import labels, lookup, tls
 from wms.errors import N_, BadQuantity, NotFound, Refusal, term
-from wms.flows import printing
+from wms.flows import agents, label_templates, printers, printing
 from wms.models import Item, Location, LocationKind, Printer, PrintJob, PrintState, Role, Station, new_id
 from wms.web.access import operator, requires, settings
-from wms.web.floor import Message, Screen, done, first_time, go, look, page
+from wms.web.each import alone
+from wms.web.floor import Message, Screen, done, first_time, go, look, page, render
+from wms.web.translate import say_refusal
 
 bp = Blueprint("printing", __name__)
 
@@ -52,6 +54,7 @@ def show(session: Session, **_where: Any) -> Screen:
             "printers": printing.printers(session, who.warehouse_id),
             "waiting": waiting,
             "stations": printing.stations(session, who.warehouse_id),
+            "by_kind": printing.by_kind(session, who.warehouse_id),
             "jobs": rows[:SHOWN],
             "more": len(rows) > SHOWN,
             "every": every,
@@ -61,6 +64,11 @@ def show(session: Session, **_where: Any) -> Screen:
             "may_move": printing.MAY_MOVE,
             "to_ask": printing.TO_ASK,
             "how": printing.how,
+            "unattended": agents.unattended(session, who.warehouse_id),
+            "agents": agents.every(session, who.warehouse_id),
+            "agent_state": agents.how,
+            "rolls": printers.rolls(session, printing.printers(session, who.warehouse_id)),
+            "troubled": label_templates.troubled(session, who.warehouse_id),
         },
     )
 
@@ -116,9 +124,21 @@ def show_printer(session: Session, printer_id: int = 0, **_where: Any) -> Screen
             "printer": printer,
             "networks": settings().printer_networks,
             "dpis": printing.DPIS,
+            "seen": _seen_by_agents(session),
             "form": request.form if request.method == "POST" else None,
+            "found": request.args if request.method == "GET" and not printer_id else {},
         },
     )
+
+
+def _seen_by_agents(session: Session) -> list[tuple[str, str]]:
+    """(address, words) of every queue an agent told of, for choosing."""
+    return [
+        (f"agent://{agent.code}/{queue.get('address', '')}", f"{queue['name']} · {agent.name}")
+        for agent in agents.every(session, operator().warehouse_id)
+        if agent.revoked_at is None
+        for queue in agent.queues
+    ]
 
 
 @bp.get("/desk/printing/printers/new")
@@ -164,9 +184,21 @@ def _save_printer(session: Session, printer_id: int) -> Message | None:
         width_mm=_number("width_mm") or 0,
         height_mm=_number("height_mm") or 0,
         answers=request.form.get("answers") == "1",
+        trusted=request.form.get("trusted") == "1",
         language=request.form.get("language", "zpl"),
+        gap_mm=_gap(),
+        black_mark=request.form.get("black_mark") == "1",
+        graphics=request.form.get("graphics", "z64"),
     )
     return go("/desk/printing")
+
+
+def _gap() -> int:
+    """The gap in whole millimetres, 2 where the form does not ask; -1, which is refused, for what is no number."""
+    if "gap_mm" not in request.form:
+        return 2
+    entered = _number("gap_mm")
+    return -1 if entered is None else entered
 
 
 def show_station(session: Session, station_id: int = 0, **_where: Any) -> Screen:
@@ -178,6 +210,8 @@ def show_station(session: Session, station_id: int = 0, **_where: Any) -> Screen
         "desk/station.html",
         {
             "station": station,
+            "kinds": labels.KINDS,
+            "by_kind": printing.by_kind(session, who.warehouse_id).get(station_id, {}),
             "printers": printing.printers(session, who.warehouse_id),
             "form": request.form if request.method == "POST" else None,
         },
@@ -208,8 +242,72 @@ def save_station(session: Session, station_id: int = 0) -> Message | None:
         name=request.form.get("name", ""),
         waybill_printer_id=_number("waybill_printer"),
         label_printer_id=_number("label_printer"),
+        by_kind={kind: _number(f"kind_{kind}") for kind in labels.KINDS if f"kind_{kind}" in request.form},
     )
     return go("/desk/printing")
+
+
+# ---- Station agents
+
+
+def show_agent(session: Session, **_where: Any) -> Screen:
+    return Screen(
+        "desk/agent.html",
+        {
+            "stations": printing.stations(session, operator().warehouse_id),
+            "form": request.form if request.method == "POST" else None,
+        },
+    )
+
+
+@bp.get("/desk/printing/agents/new")
+@requires(Role.ADMIN)
+def new_agent() -> str:
+    return page(show_agent)
+
+
+def _token_shown(code: str, name: str, token: str) -> str:
+    """The page with the token, this once. Not ``first_time``: that would keep the answer, and the token with it."""
+    root = tls.root(settings()) if settings().behind_tls else None
+    server = request.host_url.rstrip("/")
+    parts = ["python3 run.py agent", f"--server {server}", f"--token {token}"]
+    if root is not None:
+        parts.append(f"--ca-sha256 {root.fingerprint}")
+    return render(
+        Screen(
+            "desk/agent_made.html",
+            {"code": code, "name": name, "line": " ".join(parts), "plain": not request.is_secure},
+        )
+    )
+
+
+@bp.post("/desk/printing/agents/save")
+@requires(Role.ADMIN)
+def add_agent() -> str | tuple[str, int]:
+    try:
+        agent, token = alone(
+            lambda session: agents.add(
+                session, request.form.get("code", ""), request.form.get("name", ""), _number("station")
+            )
+        )
+    except Refusal as refusal:
+        return page(show_agent, Message(refusal.answer, say_refusal(refusal))), refusal.status
+    return _token_shown(agent.code, agent.name, token)
+
+
+@bp.post("/desk/printing/agents/<int:agent_id>/token")
+@requires(Role.ADMIN)
+def new_token(agent_id: int) -> str:
+    agent, token = alone(lambda session: agents.new_token(session, agent_id))
+    return _token_shown(agent.code, agent.name, token)
+
+
+@bp.post("/desk/printing/agents/<int:agent_id>/revoke")
+@requires(Role.ADMIN)
+@first_time(show)
+def revoke_agent(session: Session, agent_id: int) -> Message | None:
+    agent = agents.revoke(session, agent_id)
+    return look(N_("%(agent)s is shut out. Jobs for its printers wait."), agent=agent.name)
 
 
 # ---- Labels of shelves, totes and items

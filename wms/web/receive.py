@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from wms.errors import N_, ChangedMeanwhile, NotFound, term
 from wms.flows import receive
-from wms.models import Item, Lot, Receipt, ReceiveWork, Role, StockMove
+from wms.models import Item, Lot, Receipt, ReceiveWork, Role, StockMove, Warehouse
+from wms.web import at_printer
 from wms.web.access import operator, requires
 from wms.web.floor import Message, Screen, done, first_time, look, page
 
@@ -29,6 +30,16 @@ def show(session: Session, **_where: Any) -> Screen:
         "last": _last(session, work),
     }
     if work.item_id is None:
+        booked = receive.last_booked(session, work)
+        if booked is not None:
+            kind = receive.label_kind(booked[0])
+            prefix = session.get_one(Warehouse, who.warehouse_id).gs1_prefix
+            facts |= {
+                "label": kind,
+                "at": at_printer.choice(session, kind),
+                "carton_at": at_printer.choice(session, "carton") if prefix else None,
+                "most_labels": receive.MOST_LABELS,
+            }
         return Screen("receive/scan_item.html", facts)
     lot = session.get(Lot, (work.item_id, work.lot)) if work.lot else None
     entered = _entered()
@@ -162,6 +173,22 @@ def book(session: Session, receipt_id: int) -> Message | None:
 def undo(session: Session, receipt_id: int) -> Message | None:
     receive.undo(session, _work(session, receipt_id))
     return look(N_("Undone. Scan the item again."))
+
+
+@bp.post("/receive/<int:receipt_id>/labels")
+@requires(Role.PICKER)
+@first_time(show)
+def print_labels(session: Session, receipt_id: int) -> Message | None:
+    """Labels for what was booked last: of its lot or item, or one for a carton."""
+    work, kind = _work(session, receipt_id), request.form.get("kind", "")
+    booked = receive.last_booked(session, work)
+    if booked is None:
+        raise receive.NothingBooked()
+    if kind != "carton":
+        kind = receive.label_kind(booked[0])
+    printer, copies = at_printer.chosen(session, kind), at_printer.copies(receive.MOST_LABELS)
+    job = receive.print_labels(session, work, kind, copies, printer, at_printer.press(kind, booked[0].id))
+    return done(N_("%(count)s labels are on their way to %(printer)s."), count=job.copies, printer=printer.name)
 
 
 @bp.post("/receive/<int:receipt_id>/close")

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 from wms.errors import N_, NotFound, term
 from wms.flows import ship
 from wms.models import Carrier, Manifest, ManifestState, Role, Warehouse
+from wms.web import at_printer
 from wms.web.access import database, operator, requires
-from wms.web.floor import Message, Screen, done, first_time, go, page
+from wms.web.floor import Message, Screen, asks_the_shop, done, first_time, go, page
 
 bp = Blueprint("ship", __name__)
 
@@ -41,6 +42,8 @@ def show(session: Session, **where: Any) -> Screen:
         "latest": ship.latest(session, manifest, LATEST),
     }
     closed = manifest.state is ManifestState.CLOSED
+    if closed:
+        facts["at"] = at_printer.choice(session, "manifest")
     return Screen("ship/closed.html" if closed else "ship/scan_parcel.html", facts)
 
 
@@ -75,8 +78,13 @@ def manifest(manifest_id: int) -> str:
     return page(show, manifest_id=manifest_id)
 
 
+def _order_scanned(session: Session) -> int | None:
+    return ship.order_of(session, operator().warehouse_id, request.form.get("code", ""))
+
+
 @bp.post("/ship/<int:manifest_id>/scan")
 @requires(Role.PACKER)
+@asks_the_shop(_order_scanned)
 @first_time(show)
 def scan(session: Session, manifest_id: int) -> Message | None:
     parcel = ship.scan(session, _manifest(session, manifest_id), request.form.get("code", ""))
@@ -89,6 +97,16 @@ def scan(session: Session, manifest_id: int) -> Message | None:
 def close(session: Session, manifest_id: int) -> Message | None:
     ship.close(session, _manifest(session, manifest_id))
     return done(N_("Closed. Print the sheet and let the driver sign it."))
+
+
+@bp.post("/ship/<int:manifest_id>/print")
+@requires(Role.PACKER)
+@first_time(show)
+def print_sheet(session: Session, manifest_id: int) -> Message | None:
+    """The sheet as labels, for docks without an office printer."""
+    manifest, printer = _manifest(session, manifest_id), at_printer.chosen(session, "manifest")
+    ship.print_sheet(session, manifest, printer, at_printer.press("manifest", manifest.id))
+    return done(N_("The sheet is on its way to %(printer)s."), printer=printer.name)
 
 
 @bp.get("/ship/<int:manifest_id>/sheet")

@@ -84,6 +84,14 @@ def say(message: str, facts: Mapping[str, Any] | None = None) -> str:
     return text % said if said else text
 
 
+def in_language(language: str, message: str, facts: Mapping[str, Any] | None = None) -> str:
+    """The same in a language of the caller's choice, for those who are no operators: an ERP's people read Chinese."""
+    catalog = _catalog(language)
+    said = {name: catalog.gettext(value) if isinstance(value, Term) else value for name, value in (facts or {}).items()}
+    text = catalog.gettext(message) if message else ""
+    return text % said if said else text
+
+
 def say_refusal(refusal: Refusal) -> str:
     return say(refusal.message, refusal.facts)
 

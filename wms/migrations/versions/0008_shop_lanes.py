@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0008_shop_lanes"
-down_revision = "0003_print_starts"
+down_revision = "0006_labels_at_the_desk"
 branch_labels = None
 depends_on = None
 
@@ -24,6 +24,8 @@ def upgrade() -> None:
         sa.Column("paused_until", sa.DateTime(), nullable=True),
         sa.Column("paused_reason", sa.String(length=400), nullable=False),
         sa.Column("paused_facts", sa.JSON(), nullable=False),
+        sa.Column("last_reason", sa.String(length=400), nullable=False),
+        sa.Column("last_facts", sa.JSON(), nullable=False),
         sa.Column("by_hand", sa.Boolean(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("pulled_at", sa.DateTime(), nullable=True),

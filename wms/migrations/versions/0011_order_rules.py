@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0011_order_rules"
-down_revision = "0008_shop_lanes"
+down_revision = "0012_gate_checks"
 branch_labels = None
 depends_on = None
 
