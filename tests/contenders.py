@@ -22,9 +22,9 @@ from wms import print_lease, waybills
 from wms.connectors import Pushed, Shipment
 from wms.db import Actor, Database
 from wms.errors import Refusal
-from wms.flows import pack, pick, receive, release, warehouse
+from wms.flows import cancel, merge, pack, pick, receive, release, warehouse
 from wms.jobs import print_queue, sync
-from wms.models import Carrier, Location, Parcel, Station, Wave
+from wms.models import Carrier, Location, Order, OrderLine, Parcel, Station, Wave
 
 HOW_LONG_S = 60
 
@@ -111,6 +111,39 @@ def undo_pick(database: Database, warehouse_id: int, operator_id: int, task_id: 
         return "undone"
 
     return attempt(database, Actor(warehouse_id, operator_id), rule)
+
+
+def scan_or_take_back(database: Database, warehouse_id: int, operator_id: int, who: str, row_id: int, text: str) -> Any:
+    """A picker or a packer scans while the shop takes a piece back; ``text`` is the code, or the line's id."""
+
+    def rule(session: Session) -> str:
+        if who == "picker":
+            return str(pick.scan(session, operator_id, pick.load(session, warehouse_id, row_id), text))
+        if who == "packer":
+            parcel = pack.open_parcel(session, warehouse_id, operator_id)
+            assert parcel is not None
+            pack.verify(session, parcel, text)
+            return parcel.state.value
+        line = session.get_one(OrderLine, (warehouse_id, int(text)))
+        cancel.cancel_line(session, session.get_one(Order, (warehouse_id, row_id)), line, 1)
+        return "taken back"
+
+    return attempt(database, Actor(warehouse_id, operator_id), rule)
+
+
+def merge_or_release(database: Database, warehouse_id: int, what: str, order_ids: list[int], wave_id: int) -> Any:
+    """The desk merges orders while somebody releases or cancels them."""
+
+    def rule(session: Session) -> str:
+        if what == "merge":
+            merge.merge(session, warehouse_id, order_ids)
+        elif what == "release":
+            release.release(session, session.get_one(Wave, (warehouse_id, wave_id)), order_ids[0])
+        else:
+            cancel.cancel(session, session.get_one(Order, (warehouse_id, order_ids[0])), "race")
+        return what
+
+    return attempt(database, Actor(warehouse_id), rule)
 
 
 def serve_printer(database: Database, warehouse_id: int, printer_id: int) -> int:

@@ -23,8 +23,10 @@ from wms.db import Actor, Database
 from wms.flows import carriers, printing, receive, release, warehouse
 from wms.jobs import audit, print_queue
 from wms.models import (
+    Allocation,
     Carrier,
     Order,
+    OrderLine,
     OrderState,
     Parcel,
     PickTask,
@@ -474,6 +476,43 @@ def test_two_scans_of_one_barcode_in_the_same_instant_are_two_pieces(any_floor: 
     assert ways.held(floor, "A1", "001") == (2, 2)
     assert floor.order_row(order).state is OrderState.PICKED
     floor.books_are_right()
+
+
+@pytest.mark.parametrize("who", ["picker", "packer"])
+def test_a_piece_is_taken_back_while_it_is_being_scanned(rows: Rows, racers: Threads | Processes, who: str) -> None:
+    """R29: whoever is first, the piece is either the order's or to be put back, and the books are right."""
+    for sku in ("A1", "B2"):
+        rows.item(sku)
+        rows.stock(sku, "A-01-01-1", 10)
+    order = rows.order("SO-1", ("A1", 6), ("B2", 1))
+    rows.release(order)
+    if who == "picker":
+        row = ways.at_the_item(rows, order)
+    else:
+        ways.picked(rows, order)
+        row = ways.on_the_bench(rows)
+    with rows.database.reading() as session:
+        line = session.execute(
+            select(OrderLine.id).where(OrderLine.order_id == order, OrderLine.sku == "A1")
+        ).scalar_one()
+    me = rows.operator_id(who)
+    results = racers.race(
+        rows.database,
+        contenders.scan_or_take_back,
+        [(rows.warehouse_id, me, who, row, "A1"), (rows.warehouse_id, me, "shop", order, str(line))] * (RACERS // 2),
+    )
+    taken = results.count("taken back")
+    told = sum("LineTakenBack" in str(result) for result in results)
+    assert taken == RACERS // 2 and "deadlock" not in results, results
+    assert not any("broke" in str(result) for result in results), results
+    with rows.database.reading() as session:
+        wanted = session.get_one(OrderLine, (rows.warehouse_id, line)).wanted
+        promised = session.execute(
+            select(func.sum(Allocation.qty)).where(Allocation.order_line_id == line)
+        ).scalar_one()
+    assert (wanted, promised) == (6 - taken, 6 - taken)
+    assert told <= RACERS // 2
+    sound(rows)
 
 
 def test_two_browsers_press_print_on_one_order_and_one_label_comes_out(any_floor: Floor) -> None:

@@ -109,6 +109,7 @@ def _doors(app: Flask, csrf: CSRFProtect) -> None:
         night,
         offline,
         operators,
+        order_rules,
         orders,
         pack,
         people,
@@ -132,7 +133,7 @@ def _doors(app: Flask, csrf: CSRFProtect) -> None:
     for signed in (hooks, qimen, agents):
         csrf.exempt(signed.bp)  # they have no session to be forged
         app.register_blueprint(signed.bp)
-    desks = (desk, orders, import_orders, printing, printers, label_templates)
+    desks = (desk, orders, order_rules, import_orders, printing, printers, label_templates)
     outside = (carriers, tracking, pushes, shops, stock_push, night, erp, operators)
     for room in (*floor, components, *desks, *outside):
         app.register_blueprint(room.bp)

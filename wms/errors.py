@@ -42,6 +42,9 @@ class Refusal(Exception):
     def __str__(self) -> str:
         return self.message % self.facts if self.facts else self.message
 
+    def remember(self, session: Any) -> None:
+        """What stays although all else of the scan is rolled back: such as that somebody was told."""
+
 
 class UnknownCode(Refusal):
     message = N_("Nobody knows the code %(read)s. Scan again, or ask a supervisor to add it.")

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from wms import journal
+from wms import journal, together
 from wms.clock import now
 from wms.connectors import LIVE
 from wms.db import actor_of
@@ -54,7 +54,11 @@ def overridden(check: GateCheck) -> bool:
 
 
 def stands(session: Session, order: Order) -> Refusal | None:
-    """What stops the order from going on, if anything does."""
+    """What stops the order from going on, if anything does: the word on any shop's order that it carries."""
+    return next((said for home in together.homes_of(session, order) if (said := _stands(session, home))), None)
+
+
+def _stands(session: Session, order: Order) -> Refusal | None:
     check, shop = of(session, order), session.get_one(Shop, order.shop_id)
     if check is not None and check.verdict is Verdict.STOP and not overridden(check):
         return Stopped(order=order.shop_order_no, why=Term(check.reason))
@@ -97,6 +101,12 @@ def let_pass(session: Session, order: Order, why: str) -> None:
         raise NothingStops(order=order.shop_order_no)
     if not why:
         raise NoReason(order=order.shop_order_no)
+    for home in together.homes_of(session, order):
+        if _stands(session, home) is not None:
+            _let_pass(session, home, why)
+
+
+def _let_pass(session: Session, order: Order, why: str) -> None:
     check = of(session, order)
     if check is None:
         remember(session, order.warehouse_id, order.id, Verdict.UNKNOWN)

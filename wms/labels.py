@@ -16,13 +16,15 @@ from sqlalchemy.orm import Session
 from printers import image, languages, layouts, masking, raw, template, test_page
 from printers.errors import CannotPrint, DoesNotFit, PrinterError, RefusedLabel, WrongCheckDigit
 from printers.label import Label
-from wms import components, journal, own_templates, waybill_numbers, waybills
+from wms import components, journal, own_templates, rules, together, waybill_numbers, waybills
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import N_, Refusal
 from wms.models import (
     Allocation,
     Barcode,
+    BlockEntry,
+    BlockKind,
     Carrier,
     CartonCode,
     Item,
@@ -257,6 +259,7 @@ def _waybill_paper(
     """Names, phones and addresses go to the label masked as GB/T 41833 asks; the book keeps what the shop gave."""
     warehouse = session.get_one(Warehouse, parcel.warehouse_id)
     to = order.recipient
+    sender = _sender(session, order, warehouse)
     region = " ".join(
         part
         for part in (to.get("country"), to.get("province"), to.get("city"), to.get("district"), to.get("town"))
@@ -299,19 +302,31 @@ def _waybill_paper(
             said(masking.mask_address(str(to.get("address") or ""))),
         ),
         sender=layouts.Party(
-            said(masking.mask_name(warehouse.sender_name)),
-            masking.mask_phone(warehouse.sender_phone),
-            said(warehouse.sender_region),
-            said(masking.mask_address(warehouse.sender_address)),
+            said(masking.mask_name(sender["name"])),
+            masking.mask_phone(sender["phone"]),
+            said(sender["region"]),
+            said(masking.mask_address(sender["address"])),
         ),
         order_no=said(order.shop_order_no),
         goods=said(contents),
-        note=said(order.buyer_note[:200]),
+        note=said("; ".join(each.buyer_note for each in together.all_carried(session, order) if each.buyer_note)[:200]),
         parcel_no=str(number),
         weight_g=parcel.weight_g or 0,
         printed_at_text=_local(warehouse, at),
         language=warehouse.label_language,
     )
+
+
+def _sender(session: Session, order: Order, warehouse: Warehouse) -> dict[str, str]:
+    """The warehouse, or the shop it ships for (代发): its buyers do not know us. What the shop leaves out is ours."""
+    ours = {
+        "name": warehouse.sender_name,
+        "phone": warehouse.sender_phone,
+        "region": warehouse.sender_region,
+        "address": warehouse.sender_address,
+    }
+    agent = rules.of_shop(session, session.get_one(Shop, order.shop_id))["agent"]
+    return {key: str(agent.facts.get(key) or own) if agent.on else own for key, own in ours.items()}
 
 
 def masked_recipient(order: Order) -> dict[str, str]:
@@ -326,6 +341,16 @@ def masked_recipient(order: Order) -> dict[str, str]:
         "region": region,
         "address": masking.mask_address(str(to.get("address") or "")),
     }
+
+
+def masked_entry(entry: BlockEntry) -> str:
+    """An entry of the block list for a screen: enough to know it again, not enough to copy it (R45)."""
+    if entry.kind is BlockKind.PHONE:
+        return masking.mask_phone(entry.value)
+    if entry.kind is BlockKind.ADDRESS:
+        name, place = entry.value.split("\n", 1)
+        return f"{masking.mask_name(name)} {place[:5]}…"
+    return f"{entry.value[:3]}…{entry.value[-2:]}" if len(entry.value) > 7 else entry.value
 
 
 def printer_at(session: Session, station: Station, kind: str) -> Printer:
@@ -941,7 +966,7 @@ def reprint(session: Session, parcel: Parcel, station: Station, reason: str) -> 
             PrintJob.kind == "waybill",
             PrintJob.reprint_of_id.is_(None),
         )
-        .order_by(PrintJob.id)
+        .order_by(PrintJob.id.desc())  # after void and redo, the label of the new number
         .limit(1)
     ).scalar_one_or_none()
     if first is None:

@@ -12,7 +12,7 @@ from wms.models import LineKind, Order, OrderLine, OrderState
 S = OrderState
 STEPS = {
     S.HELD: {S.READY, S.CANCELLED},
-    S.READY: {S.HELD, S.RELEASED, S.SHORT, S.CANCELLED},
+    S.READY: {S.HELD, S.RELEASED, S.SHORT, S.MERGED, S.CANCELLED},
     S.RELEASED: {S.READY, S.PICKING, S.SHORT, S.CANCELLED},
     S.PICKING: {S.PICKED, S.SHORT, S.CANCELLED, S.RELEASED},
     S.PICKED: {S.PICKING, S.PACKING, S.CANCELLED},
@@ -22,6 +22,7 @@ STEPS = {
     S.SHIPPED: {S.ACKNOWLEDGED},
     S.ACKNOWLEDGED: set[OrderState](),
     S.CANCELLED: set[OrderState](),
+    S.MERGED: {S.READY, S.SHIPPED, S.CANCELLED},
 }
 WORDS: dict[OrderState, Term] = {
     S.HELD: term("held"),
@@ -35,6 +36,7 @@ WORDS: dict[OrderState, Term] = {
     S.SHIPPED: term("shipped"),
     S.ACKNOWLEDGED: term("acknowledged"),
     S.CANCELLED: term("cancelled"),
+    S.MERGED: term("merged into another order"),
 }
 """What a worker is told an order is."""
 

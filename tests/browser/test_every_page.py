@@ -301,6 +301,8 @@ def test_the_desk_at_the_end_of_the_day(inspector: Inspector) -> None:
         ("/desk", "desk/today"),
         ("/desk/counts", "desk/counts"),
         ("/desk/pushes", "desk/pushes"),
+        ("/desk/rules", "desk/rules"),
+        ("/desk/merges", "desk/merges"),
         ("/desk/erp", "desk/erp"),
         ("/desk/printing", "desk/printing"),
         ("/desk/labels", "desk/labels"),

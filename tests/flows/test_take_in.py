@@ -30,7 +30,7 @@ SAID = ShopOrder(
     state="paid",
     ship_by=AT + timedelta(hours=8),
     lines=(LINE,),
-    recipient=Recipient(name="收件人001", address="样例街道 1 号"),
+    recipient=Recipient(name="收件人001", phone="10000000001", city="测试市", address="样例街道 1 号"),
 )
 
 
@@ -170,7 +170,7 @@ def test_what_changes_after_work_has_begun_is_said_and_not_applied(rows: Rows) -
     rows.stock("A1", "A-01-01-1", 5)
     take(rows, SAID)
     rows.release(only(rows).id)
-    said = replace(SAID, lines=(replace(LINE, qty=1),))
+    said = replace(SAID, lines=(replace(LINE, qty=3),))
     assert take(rows, said).fate == "too_late"
     decision = again(rows, said)
     assert (decision.fate, decision.why) == ("too_late", take_in.TOO_LATE)

@@ -12,9 +12,9 @@ from tests.floor import Floor, Hand
 from wms.models import Order, OrderState
 
 CSV = (
-    "order_no,sku,item_name,qty,status,name,address\n"
-    "9001,A1,Cup,2,paid,收件人001,样例街道 1 号\n"
-    "9002,NEW,Plate,1,paid,收件人002,样例街道 2 号\n"
+    "order_no,sku,item_name,qty,status,name,phone,city,address\n"
+    "9001,A1,Cup,2,paid,收件人001,10000000001,测试市,样例街道 1 号\n"
+    "9002,NEW,Plate,1,paid,收件人002,10000000002,测试市,样例街道 2 号\n"
 )
 
 

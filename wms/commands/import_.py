@@ -315,6 +315,8 @@ def _orders(database: Database, args: argparse.Namespace, data: bytes) -> int:
                     decision = take_in.take(session, shop, order)
                     if decision.fate == "intercept":  # R28: stopped wherever it stands
                         cancel.cancel(session, take_in.order_row(session, shop, order.shop_order_no), "shop")
+                    elif decision.fate == "part":  # R29: these lines alone
+                        cancel.take_back(session, take_in.order_row(session, shop, order.shop_order_no), decision.parts)
                 decisions.append(decision)
             except (Refusal, DBAPIError) as error:
                 failed += 1

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from wms.clock import now
@@ -70,6 +71,30 @@ def today(session: Session, warehouse_id: int) -> dict[str, int]:
     return {"handed_over": int(gone), "taken_in": sum(taken.values()), "cancelled": taken.get(S.CANCELLED, 0)}
 
 
+TO_LEAVE = (S.HELD, S.READY, S.SHORT, S.RELEASED, S.PICKING, S.PICKED, S.PACKING, S.PACKED)
+SOON = timedelta(hours=4)
+
+
+def _due(which: str) -> Any:
+    """Orders that should have left by now (``over``), or should within the next hours (``soon``)."""
+    at = now()
+    if which == "over":
+        return and_(Order.state.in_(TO_LEAVE), Order.ship_by < at)
+    return and_(Order.state.in_(TO_LEAVE), Order.ship_by >= at, Order.ship_by < at + SOON)
+
+
+def due(session: Session, warehouse_id: int) -> dict[str, int]:
+    """How many orders are late, and how many must leave within ``SOON``."""
+    return {
+        which: int(
+            session.execute(
+                select(func.count()).select_from(Order).where(Order.warehouse_id == warehouse_id, _due(which))
+            ).scalar_one()
+        )
+        for which in ("over", "soon")
+    }
+
+
 def to_decide(session: Session, warehouse_id: int) -> int:
     return int(
         session.execute(
@@ -91,9 +116,18 @@ def shortages(session: Session, warehouse_id: int) -> int:
 
 
 def listed(
-    session: Session, warehouse_id: int, state: OrderState | None, begins: str, offset: int, limit: int
+    session: Session,
+    warehouse_id: int,
+    state: OrderState | None,
+    begins: str,
+    offset: int,
+    limit: int,
+    which_due: str = "",
 ) -> list[tuple[Order, str, str, int]]:
-    """Orders with shop, carrier and pieces: most urgent first where they wait, else newest first."""
+    """Orders with shop, carrier and pieces: most urgent first where they wait, else newest first.
+
+    ``which_due``: only those that are late ("over"), or must leave soon ("soon").
+    """
     query = (
         select(Order, Shop.name, func.coalesce(Carrier.name, ""))
         .join(Shop, Shop.id == Order.shop_id)
@@ -106,7 +140,9 @@ def listed(
         query = query.where(Order.state == state)
     if begins:
         query = query.where(Order.shop_order_no.startswith(begins, autoescape=True))
-    if state in (S.HELD, S.READY, S.SHORT):
+    if which_due:
+        query = query.where(_due(which_due))
+    if which_due or state in (S.HELD, S.READY, S.SHORT):
         query = query.order_by(Order.ship_by.is_(None), Order.ship_by, Order.ordered_at, Order.id)
     else:
         query = query.order_by(Order.id.desc())

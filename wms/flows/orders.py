@@ -105,6 +105,11 @@ def lines(session: Session, order: Order) -> list[OrderLine]:
     )
 
 
+def pieces(session: Session, order: Order) -> int:
+    """Pieces of goods an order carries and still wants."""
+    return sum(line.wanted for line in lines(session, order) if line.kind == "goods")
+
+
 def of_wave(session: Session, wave: Wave) -> list[Order]:
     """The orders of a wave that wait to be picked or are being picked."""
     return list(
@@ -133,7 +138,10 @@ def parcels(session: Session, order: Order) -> list[tuple[Parcel, Waybill | None
             .limit(1)
         ).scalar_one_or_none()
         push = session.execute(
-            select(Push).where(Push.warehouse_id == order.warehouse_id, Push.parcel_id == parcel.id)
+            select(Push)
+            .where(Push.warehouse_id == order.warehouse_id, Push.parcel_id == parcel.id)
+            .order_by(Push.order_id != order.id, Push.id)  # of merged orders the one that carries them
+            .limit(1)
         ).scalar_one_or_none()
         found.append((parcel, waybill, push))
     return found

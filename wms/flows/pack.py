@@ -5,10 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, case, func, select
 from sqlalchemy.orm import Session
 
-from wms import allocation, carriage, components, gate_checks, journal, labels, ledger, lookup, waybills
+from wms import (
+    allocation,
+    carriage,
+    components,
+    gate_checks,
+    journal,
+    labels,
+    ledger,
+    lookup,
+    rules,
+    taken_back,
+    together,
+    waybills,
+)
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import (
@@ -52,13 +65,14 @@ from wms.models import (
 )
 from wms.order_states import WORDS, goods, locked
 from wms.order_states import advance as advance_order
+from wms.rules import gifts
 
 P = ParcelState
 STEPS = {
     P.OPEN: {P.VERIFIED, P.VOID},
     P.VERIFIED: {P.OPEN, P.WEIGHED, P.LABELLED, P.VOID},
     P.WEIGHED: {P.LABELLED, P.VOID},
-    P.LABELLED: {P.HANDED_OVER, P.VOID},
+    P.LABELLED: {P.HANDED_OVER, P.VERIFIED, P.VOID},
     P.HANDED_OVER: {P.ACKNOWLEDGED},
     P.ACKNOWLEDGED: set[ParcelState](),
     P.VOID: set[ParcelState](),
@@ -108,6 +122,13 @@ class AnotherBench(Refusal):
     status = 409
 
 
+class MemoNotSeen(Refusal):
+    """What the seller asks for is done before the box is shut: once, by whoever packs."""
+
+    message = N_("The seller wrote a memo for order %(order)s. Read it and confirm it, then print the label.")
+    answer = "look"
+
+
 class NoCarrier(Refusal):
     message = N_("Order %(order)s has no carrier. A supervisor must choose one.")
     answer = "look"
@@ -141,11 +162,12 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class LineToPack:
-    """One item of the order at the bench: pieces packed in this and earlier parcels, pieces wanted."""
+    """One item of the order at the bench: pieces packed in this and earlier parcels, pieces wanted, gifts of them."""
 
     item: Item
     packed: int
     wanted: int
+    gifts: int = 0
 
 
 def bind_station(session: Session, device: Device, text: str) -> Station:
@@ -252,6 +274,9 @@ def start(session: Session, operator_id: int, station: Station | None, text: str
         order = locked(session, warehouse_id, found.row.id)
     if order.state is OrderState.CANCELLED:
         raise OrderCancelled(order=order.shop_order_no)
+    if order.state is OrderState.MERGED and order.merged_into_id is not None:
+        order = locked(session, warehouse_id, order.merged_into_id)
+    taken_back.tell(session, order, order)
     if order.state is OrderState.PACKING:
         return _relieve(session, order, operator_id, station, idle)
     if order.state is not OrderState.PICKED:
@@ -328,6 +353,7 @@ def put_in(session: Session, parcel: Parcel, item: Item, pieces: int, lot: str |
     order = locked(session, parcel.warehouse_id, parcel.order_id)
     if order.cancel_asked or order.state is OrderState.CANCELLED:
         raise OrderCancelled(order=order.shop_order_no)
+    taken_back.tell(session, order, order)
     in_totes = [
         a
         for a in allocation.of_order(session, parcel.warehouse_id, parcel.order_id, LocationKind.TOTE)
@@ -575,6 +601,9 @@ def _not_cancelled(session: Session, parcel: Parcel) -> Order:
     order = locked(session, parcel.warehouse_id, parcel.order_id)
     if order.cancel_asked or order.state is OrderState.CANCELLED:
         raise OrderCancelled(order=order.shop_order_no)
+    taken_back.tell(session, order, order)
+    if memo_waits(session, order):
+        raise MemoNotSeen(order=order.shop_order_no)
     gate_checks.require(session, order)
     return order
 
@@ -601,6 +630,22 @@ def print_more(session: Session, parcel: Parcel, kind: str, printer: Printer, on
     if kind == "carton":
         return labels.queue_parcel_carton(session, parcel, order, printer, once)
     return labels.queue_packing_list(session, parcel, order, printer, once)
+
+
+def memo_waits(session: Session, order: Order) -> bool:
+    """Whether the seller's memo is still to be confirmed before the label."""
+    if order.memo_seen_at is not None or not rules.is_on(session, order.shop_id, "memo"):
+        return False
+    return any(each.seller_memo.strip() for each in together.all_carried(session, order))
+
+
+def memo_seen(session: Session, parcel: Parcel) -> None:
+    """The packer has read what the seller wrote and done it."""
+    order = locked(session, parcel.warehouse_id, parcel.order_id)
+    for each in together.all_carried(session, order):
+        if each.memo_seen_at is None:
+            each.memo_seen_at = now()
+            journal.note(session, each, "memo_seen")
 
 
 def undo(session: Session, parcel: Parcel) -> None:
@@ -647,8 +692,13 @@ def lines(session: Session, parcel: Parcel) -> list[LineToPack]:
     ):
         packed[item_id] = int(qty)
     result = []
-    for item, wanted in session.execute(
-        select(Item, func.sum(OrderLine.qty - OrderLine.cancelled_qty))
+    wanted_pieces = OrderLine.qty - OrderLine.cancelled_qty
+    for item, wanted, given in session.execute(
+        select(
+            Item,
+            func.sum(wanted_pieces),
+            func.sum(case((OrderLine.line_ref.like(f"{gifts.PREFIX}%"), wanted_pieces), else_=0)),
+        )
         .join(OrderLine, OrderLine.item_id == Item.id)
         .where(
             OrderLine.warehouse_id == parcel.warehouse_id,
@@ -659,7 +709,7 @@ def lines(session: Session, parcel: Parcel) -> list[LineToPack]:
         .group_by(Item.id)
         .order_by(Item.sku)
     ):
-        result.append(LineToPack(item, packed.get(item.id, 0), int(wanted)))
+        result.append(LineToPack(item, packed.get(item.id, 0), int(wanted), int(given)))
     return result
 
 

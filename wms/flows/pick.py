@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Row, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from wms import allocation, count_requests, journal, ledger, lookup
+from wms import allocation, count_requests, journal, ledger, lookup, taken_back
 from wms.allocation import today
 from wms.clock import now
 from wms.db import actor_of
@@ -39,6 +39,7 @@ from wms.models import (
 )
 from wms.order_states import advance as advance_order
 from wms.order_states import locked
+from wms.rules import gifts
 
 STEPS = {
     PickStep.WAITING: {PickStep.SCAN_TOTE, PickStep.SCAN_LOCATION, PickStep.STOPPED},
@@ -150,6 +151,7 @@ class ToPick:
     allocations: tuple[Allocation, ...]
     remaining: Mapping[str, int] = field(default_factory=dict)
     """Pieces still to fetch by line key: this line and those after it, as far as they were read."""
+    gift: bool = False
 
     @property
     def key(self) -> str:
@@ -208,8 +210,9 @@ _TASK = (
     .execution_options(populate_existing=True)
 )
 _TO_FETCH = (
-    select(Allocation, Location, Item, Lot.expiry)
+    select(Allocation, Location, Item, Lot.expiry, OrderLine.line_ref)
     .join(Location, _at_place)
+    .join(OrderLine, and_(OrderLine.warehouse_id == Allocation.warehouse_id, OrderLine.id == Allocation.order_line_id))
     .join(Item, Item.id == Allocation.item_id)
     .outerjoin(Lot, and_(Lot.item_id == Allocation.item_id, Lot.code == Allocation.lot))
     .where(_of_order, Location.kind == LocationKind.STORAGE)
@@ -410,13 +413,15 @@ def _lines(session: Session, task: PickTask) -> Iterator[ToPick]:
     """What is still to fetch, in the order of the walk; the first ENOUGH allocations of it."""
     here = task.location_id if task.step is PickStep.SCAN_ITEM else None
     rows = session.execute(_TO_FETCH, {"w": task.warehouse_id, "o": task.order_id, "here": here or 0}).all()
-    lines: dict[str, list[Row[Allocation, Location, Item, date | None]]] = {}
+    lines: dict[str, list[Row[Allocation, Location, Item, date | None, str]]] = {}
     for row in rows:
         lines.setdefault(_key(row[1].id, row[2].id, row[0].lot), []).append(row)
     remaining = {key: sum(row[0].qty for row in same) for key, same in lines.items()}
     for key, same in lines.items():
-        first, location, item, expiry = same[0]
-        yield ToPick(location, item, first.lot, expiry, remaining[key], tuple(row[0] for row in same), remaining)
+        first, location, item, expiry, _ref = same[0]
+        gift = all(row[4].startswith(gifts.PREFIX) for row in same)
+        allocations = tuple(row[0] for row in same)
+        yield ToPick(location, item, first.lot, expiry, remaining[key], allocations, remaining, gift)
 
 
 def carried(session: Session, task: PickTask) -> list[CarriedLine]:
@@ -494,6 +499,8 @@ def _mine(session: Session, operator_id: int, task: PickTask) -> None:
         raise NotYours(operator=other.name if other else "—")
     if task.step is PickStep.STOPPED:
         raise OrderCancelled(order=session.get_one(Order, (task.warehouse_id, task.order_id)).shop_order_no)
+    if task.tell:
+        taken_back.tell(session, task, session.get_one(Order, (task.warehouse_id, task.order_id)))
 
 
 def scan_tote(session: Session, task: PickTask, text: str) -> None:

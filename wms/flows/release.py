@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from wms import allocation, journal, ledger
+from wms import allocation, journal, ledger, together
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import N_, Refusal
@@ -26,6 +26,7 @@ from wms.models import (
     new_id,
 )
 from wms.order_states import advance, goods, locked, require
+from wms.rules import gifts
 
 
 class NothingToRelease(Refusal):
@@ -35,6 +36,11 @@ class NothingToRelease(Refusal):
 
 class StillShort(Refusal):
     message = N_("Order %(order)s is still short of %(pieces)s pieces. Receive or count first.")
+    answer = "look"
+
+
+class NothingThere(Refusal):
+    message = N_("Order %(order)s cannot be parted: all of it is there, or nothing.")
     answer = "look"
 
 
@@ -87,7 +93,7 @@ def release(session: Session, wave: Wave, order_id: int) -> Released:
     """
     order = locked(session, wave.warehouse_id, order_id)
     require(order, OrderState.READY)
-    missing = _promise_all(session, order)
+    missing = _without_gifts(session, _promise_all(session, order))
     if missing:
         give_back(session, order)
         for line, pieces in missing:
@@ -123,6 +129,16 @@ def _promise_all(session: Session, order: Order) -> list[tuple[OrderLine, int]]:
         if needed > 0 and (left := allocation.promise(session, line, needed)):
             missing.append((line, left))
     return missing
+
+
+def _without_gifts(session: Session, missing: list[tuple[OrderLine, int]]) -> list[tuple[OrderLine, int]]:
+    """Gifts are given while there are any: one that is missing is left out, and the order goes."""
+    for line, pieces in missing:
+        if gifts.is_gift(line):
+            line.cancelled_qty += pieces
+            journal.note(session, line, "gift_left_out", "", pieces)
+    session.flush()
+    return [(line, pieces) for line, pieces in missing if not gifts.is_gift(line)]
 
 
 def give_back(session: Session, order: Order) -> None:
@@ -172,6 +188,18 @@ def ship_without(session: Session, order: Order) -> None:
         advance(session, order, OrderState.CANCELLED)
         return
     _go_on(session, order)
+
+
+def ship_the_rest_later(session: Session, order: Order) -> Order:
+    """A supervisor sends what is there now; the missing pieces become a part of their own, ready when there are any."""
+    require(order, OrderState.SHORT)
+    missing = _promise_all(session, order)
+    if not missing or sum(line.wanted for line in goods(session, order)) == sum(pieces for _line, pieces in missing):
+        raise NothingThere(order=order.shop_order_no)
+    part = together.split_off(session, order, missing)
+    _resolve(session, order, "later")
+    _go_on(session, order)
+    return part
 
 
 def _resolve(session: Session, order: Order, decision: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from wms import gate_checks, journal, labels, ledger, lookup, waybills
+from wms import gate_checks, journal, labels, ledger, lookup, taken_back, together, waybills
 from wms.clock import now
 from wms.db import actor_of
 from wms.errors import N_, ChangedMeanwhile, OrderCancelled, Refusal
@@ -35,7 +35,6 @@ from wms.models import (
     WaybillState,
     new_id,
 )
-from wms.order_states import advance as advance_order
 from wms.order_states import locked
 from wms.scan import parse
 
@@ -132,6 +131,8 @@ def scan(session: Session, manifest: Manifest, text: str) -> Parcel:
     ).scalar_one()
     if order.cancel_asked or order.state is OrderState.CANCELLED:
         raise OrderCancelled(order=order.shop_order_no)
+    if taken_back.asked(session, order):
+        raise taken_back.AskedAfterLabel(order=order.shop_order_no)
     gate_checks.require(session, order)
     if void is not None or parcel.state is ParcelState.VOID:
         raise VoidLabel(parcel=parcel.code)
@@ -151,16 +152,17 @@ def scan(session: Session, manifest: Manifest, text: str) -> Parcel:
     _leave(session, parcel)
     parcel.manifest_id, parcel.handed_over_at = manifest.id, now()
     advance(session, parcel, ParcelState.HANDED_OVER, STEPS)
-    session.add(
+    session.add_all(
         Push(
             warehouse_id=warehouse_id,
-            shop_id=order.shop_id,
-            order_id=order.id,
+            shop_id=home.shop_id,
+            order_id=home.id,
             parcel_id=parcel.id,
             state=PushState.PENDING,
             next_at=now(),
             created_at=now(),
         )
+        for home in together.homes_in(session, parcel)
     )
     carrier = session.get_one(Carrier, parcel.carrier_id)
     session.add(
@@ -184,8 +186,7 @@ def scan(session: Session, manifest: Manifest, text: str) -> Parcel:
         )
     ).scalar_one()
     if not waiting and order.state is OrderState.PACKED:
-        order.shipped_at = now()
-        advance_order(session, order, OrderState.SHIPPED)
+        together.shipped(session, order)
     return parcel
 
 

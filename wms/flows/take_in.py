@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from wms import carriage, journal, shop_items
+from wms import carriage, journal, rules, shop_items, together
 from wms.clock import now
 from wms.connectors import ShopLine, ShopOrder
 from wms.db import actor_of
 from wms.errors import N_, Refusal
-from wms.models import Journal, LineKind, Order, OrderLine, OrderState, Shop, new_id
+from wms.models import Journal, LineKind, Order, OrderLine, OrderState, Shop, Warehouse, new_id
 from wms.order_states import advance
+from wms.rules import address, block_list, gifts, ship_by
 from wms.shop_items import HOLD_UNKNOWN_ITEM
 from wms.shop_items import key as _item_key
 from wms.shop_items import known as _known_items
 
-Fate = Literal["new", "held", "same", "changed", "too_late", "skipped", "cancel", "intercept"]
+Standing = Mapping[str, rules.Setting]
+Fate = Literal["new", "held", "same", "changed", "part", "too_late", "skipped", "cancel", "intercept"]
 
 HOLD_ABSURD = N_("unusual quantity: please confirm")
 HOLD_REFUND = N_("a refund is asked for")
-HOLD_ADDRESS = N_("no address")
 SKIP_CANCELLED = N_("cancelled at the shop: nothing to ship")
 SKIP_NO_GOODS = N_("only services: nothing to ship")
 SKIP_SHIPPED = N_("already shipped at the shop")
 SKIP_OTHER = N_("not to be shipped in this state")
 INTERCEPT = N_("cancelled at the shop: stopped where it stands")
+PART = N_("%(pieces)s pieces were taken back at the shop")
 TOO_LATE = N_("changed at the shop, but work on it has begun: look at it")
 
 HOLD_REFUSED = N_("the buyer wants a refund and the shop said no: decide whether to ship")
@@ -71,12 +75,14 @@ class Decision:
     pieces: int
     why: str = ""
     facts: tuple[tuple[str, str], ...] = ()
+    parts: tuple[tuple[int, int], ...] = ()
+    """Of a ``part``: (id of our line, pieces) that whoever takes it in takes out with flows.cancel.take_back (R29)."""
 
 
 def preview(session: Session, warehouse_id: int, shop: Shop, orders: Iterable[ShopOrder]) -> list[Decision]:
     """Say order by order what ``take`` would do, writing nothing."""
-    known = _known_items(session, shop)
-    return [_decide(session, warehouse_id, shop, order, known)[0] for order in orders]
+    known, stand = _known_items(session, shop), rules.of_shop(session, shop)
+    return [_decide(session, warehouse_id, shop, order, known, stand)[0] for order in orders]
 
 
 def unknown_items(session: Session, shop: Shop, orders: Iterable[ShopOrder]) -> dict[str, str]:
@@ -96,17 +102,29 @@ def unknown_items(session: Session, shop: Shop, orders: Iterable[ShopOrder]) -> 
 def take(session: Session, shop: Shop, order: ShopOrder) -> Decision:
     """Save one order in this transaction. The same order again is left as it is."""
     warehouse_id = actor_of(session).warehouse_id
-    known = _known_items(session, shop, {line.sku for line in order.lines})
-    decision, row = _decide(session, warehouse_id, shop, order, known)
+    known, stand = _known_items(session, shop, {line.sku for line in order.lines}), rules.of_shop(session, shop)
+    decision, row = _decide(session, warehouse_id, shop, order, known, stand)
     if decision.fate in ("new", "held"):
-        _save(session, warehouse_id, shop, order, decision, known)
+        _save(session, warehouse_id, shop, order, decision, known, stand)
     elif decision.fate == "changed":
         assert row is not None
-        _change(session, row, order, known)
+        together.undo_merge(session, row)  # the recipient may be another now
+        _change(session, row, shop, order, known, stand)
     elif decision.fate == "cancel":
         assert row is not None
+        together.undo_merge(session, row)
         advance(session, row, OrderState.CANCELLED)
         row.hold_reason = SKIP_CANCELLED
+    elif decision.fate == "intercept":
+        assert row is not None
+        if together.merged_into(session, row):
+            row.goods_sha256 = _fingerprint(order)  # it goes on as the carrier of the others, so its state cannot tell
+    elif decision.fate == "part":
+        assert row is not None
+        if _only_parts_differ(session, row, order):
+            row.goods_sha256 = _fingerprint(order)  # whoever takes the parts out does so in this transaction
+        else:
+            _note_once(session, row, f"{order.state} {_fingerprint(order)[:16]}")
     elif decision.fate == "too_late":
         assert row is not None
         _note_once(session, row, f"{order.state} {_fingerprint(order)[:16]}")
@@ -114,7 +132,7 @@ def take(session: Session, shop: Shop, order: ShopOrder) -> Decision:
 
 
 def order_row(session: Session, shop: Shop, order_no: str) -> Order:
-    """The saved order; whoever takes in an ``intercept`` cancels it with this (R28, flows.cancel)."""
+    """The saved order; whoever takes in an ``intercept`` or a ``part`` stops it with this (R28, R29, flows.cancel)."""
     return session.execute(
         select(Order).where(
             Order.warehouse_id == actor_of(session).warehouse_id,
@@ -147,7 +165,7 @@ def _note_once(session: Session, row: Order, said: str) -> None:
 
 
 def _decide(
-    session: Session, warehouse_id: int, shop: Shop, order: ShopOrder, known: dict[str, int]
+    session: Session, warehouse_id: int, shop: Shop, order: ShopOrder, known: dict[str, int], stand: Standing
 ) -> tuple[Decision, Order | None]:
     wanted = [line for line in order.lines if line.kind == "goods" and not line.cancelled]
     pieces = sum(line.qty for line in wanted)
@@ -163,7 +181,7 @@ def _decide(
     fingerprint = _fingerprint(order)
     if row is not None and row.goods_sha256 == fingerprint:
         return say("same"), row
-    untouched = row is not None and row.state in (OrderState.HELD, OrderState.READY)
+    untouched = row is not None and _untouched(session, row)
     if order.state == "cancelled":
         if row is not None and row.state is not OrderState.CANCELLED:
             if untouched:
@@ -172,6 +190,10 @@ def _decide(
             return (say("too_late", TOO_LATE) if gone else say("intercept", INTERCEPT)), row
         return say("skipped", SKIP_CANCELLED), row
     if row is not None and not untouched:
+        parts = _taken_back(session, row, order)
+        if parts:
+            said = say("part", PART, pieces=str(sum(qty for _line, qty in parts)))
+            return replace(said, parts=parts), row
         return say("too_late", TOO_LATE), row
     if row is not None:
         return (say("changed") if wanted or order.hold else say("cancel", SKIP_NO_GOODS)), row
@@ -183,11 +205,81 @@ def _decide(
         return say("skipped", SKIP_NO_GOODS), row
     if order.state == "other":
         return say("skipped", SKIP_OTHER), row
-    why, facts = _hold(order, wanted, known)
+    why, facts = _hold(session, shop, order, wanted, known, stand)
     return (say("held", why, **facts) if why else say("new")), None
 
 
-def _hold(order: ShopOrder, wanted: Sequence[ShopLine], known: dict[str, int]) -> tuple[str, dict[str, str]]:
+def _taken_back(session: Session, row: Order, order: ShopOrder) -> tuple[tuple[int, int], ...]:
+    """Pieces that the shop wants no more of an order under way: (id of our line, pieces).
+
+    A line of which some have left is for people: shops call it closed because they know of the first parcel.
+    """
+    if row.state is OrderState.CANCELLED or order.state not in ("paid", "refunding"):
+        return ()
+    told = {line.line_ref[:96]: 0 if line.cancelled else line.qty for line in order.lines if line.kind == "goods"}
+    ours: dict[str, list[OrderLine]] = {}
+    for line in _home_lines(session, row):
+        ours.setdefault(line.line_ref, []).append(line)
+    parts = []
+    for ref, lines in ours.items():  # several when the order was split
+        less = sum(line.wanted for line in lines) - told.get(ref, 10**9)
+        if any(line.shipped_qty for line in lines):
+            continue
+        for line in lines:
+            if (taken := min(less, line.wanted)) > 0:
+                parts.append((line.id, taken))
+                less -= taken
+    return tuple(parts)
+
+
+def _untouched(session: Session, row: Order) -> bool:
+    """Nothing of it was released or sent apart, so it simply follows the shop."""
+    if together.parts_of(session, row):
+        return False
+    if row.state is OrderState.MERGED:
+        lead = session.get_one(Order, (row.warehouse_id, row.merged_into_id))
+        return lead.state is OrderState.READY
+    return row.state in (OrderState.HELD, OrderState.READY)
+
+
+def _only_parts_differ(session: Session, row: Order, order: ShopOrder) -> bool:
+    """Whether nothing else of the order was changed: then this reading is done with once the parts are out."""
+    ours: dict[str, tuple[str, int, int]] = {}
+    for line in _home_lines(session, row):
+        _sku, qty, shipped = ours.get(line.line_ref, ("", 0, 0))
+        ours[line.line_ref] = (line.sku, qty + line.qty, shipped + line.shipped_qty)
+    theirs = {line.line_ref[:96]: line for line in order.lines if line.kind == "goods"}
+    return (
+        ours.keys() == theirs.keys()
+        and all(ours[ref][0] == line.sku[:64] and ours[ref][1] >= line.qty for ref, line in theirs.items())
+        and all(not ours[ref][2] or not line.cancelled for ref, line in theirs.items())
+        and (row.recipient, row.buyer_note, row.seller_memo)
+        == (asdict(order.recipient), order.buyer_note, order.seller_memo)
+        and order.state == "paid"
+        and not order.hold
+    )
+
+
+def _home_lines(session: Session, row: Order) -> list[OrderLine]:
+    """The goods lines that the shop knows of."""
+    lines = session.execute(
+        select(OrderLine).where(
+            OrderLine.warehouse_id == row.warehouse_id,
+            OrderLine.home_id == row.id,
+            OrderLine.kind == LineKind.GOODS,
+        )
+    ).scalars()
+    return [line for line in lines if not gifts.is_gift(line)]
+
+
+def _hold(
+    session: Session,
+    shop: Shop,
+    order: ShopOrder,
+    wanted: Sequence[ShopLine],
+    known: dict[str, int],
+    stand: Standing,
+) -> tuple[str, dict[str, str]]:
     """The first reason to hold. An unknown item comes last: letting the order go asks for it again by itself."""
     if order.state == "refunding":
         return HOLD_REFUND, {}
@@ -197,6 +289,13 @@ def _hold(order: ShopOrder, wanted: Sequence[ShopLine], known: dict[str, int]) -
         return HOLDS[order.hold], {}
     if order.hold:
         return HOLD_UNSURE, {"hold": order.hold}
+    if stand["block_list"].on and (entry := block_list.find(session, shop, order)):
+        return block_list.HELD, {"reason": entry.reason, "who": entry.entered_by}
+    # A file without addresses is a shop's way to let us pack; what it does not know it cannot leave out.
+    a_file = shop.connector == "csv"
+    judged = stand["address"].on and not (a_file and address.says_nothing(order.recipient))
+    if judged and (lacks := address.missing(order.recipient, one_line=a_file)):
+        return lacks, {}
     for line in wanted:
         if _item_key(line.sku) not in known:
             return HOLD_UNKNOWN_ITEM, {"sku": line.sku}
@@ -217,7 +316,13 @@ def _fingerprint(order: ShopOrder) -> str:
 
 
 def _save(
-    session: Session, warehouse_id: int, shop: Shop, order: ShopOrder, decision: Decision, known: dict[str, int]
+    session: Session,
+    warehouse_id: int,
+    shop: Shop,
+    order: ShopOrder,
+    decision: Decision,
+    known: dict[str, int],
+    stand: Standing,
 ) -> None:
     row = Order(
         warehouse_id=warehouse_id,
@@ -229,7 +334,7 @@ def _save(
         hold_facts=dict(decision.facts),
         carrier_id=shop.carrier_id,
         ordered_at=order.ordered_at,
-        ship_by=order.ship_by,
+        ship_by=_ship_by(session, shop, order, stand),
         taken_in_at=now(),
         recipient=asdict(order.recipient),
         buyer_note=order.buyer_note,
@@ -240,8 +345,24 @@ def _save(
     session.add(row)
     session.flush()
     _lines(session, row, order, known)
+    _rules(session, row, shop, order, stand)
     carriage.suggest(session, row, shop)
     journal.note(session, row, "taken_in", "", row.state)
+
+
+def _ship_by(session: Session, shop: Shop, order: ShopOrder, stand: Standing) -> datetime | None:
+    if not stand["ship_by"].on:
+        return order.ship_by
+    zone = ZoneInfo(session.get_one(Warehouse, shop.warehouse_id).timezone)
+    return ship_by.due(order.ordered_at or now(), stand["ship_by"].facts, zone, order.ship_by)
+
+
+def _rules(session: Session, row: Order, shop: Shop, order: ShopOrder, stand: Standing) -> None:
+    """What the rules do to an order whose lines were just written."""
+    if row.hold_reason == block_list.HELD and (entry := block_list.find(session, shop, order)):
+        block_list.count(session, entry)
+    if stand["gifts"].on:
+        gifts.add(session, row)
 
 
 def _lines(session: Session, row: Order, order: ShopOrder, known: dict[str, int]) -> None:
@@ -264,7 +385,7 @@ def _lines(session: Session, row: Order, order: ShopOrder, known: dict[str, int]
     session.flush()
 
 
-def _change(session: Session, row: Order, order: ShopOrder, known: dict[str, int]) -> None:
+def _change(session: Session, row: Order, shop: Shop, order: ShopOrder, known: dict[str, int], stand: Standing) -> None:
     """An order not yet released follows the shop; its lines are written anew."""
     for line in session.execute(
         select(OrderLine).where(OrderLine.warehouse_id == row.warehouse_id, OrderLine.order_id == row.id)
@@ -272,11 +393,15 @@ def _change(session: Session, row: Order, order: ShopOrder, known: dict[str, int
         session.delete(line)
     session.flush()
     wanted = [line for line in order.lines if line.kind == "goods" and not line.cancelled]
-    why, facts = _hold(order, wanted, known)
+    why, facts = _hold(session, shop, order, wanted, known, stand)
     _lines(session, row, order, known)
+    if order.seller_memo != row.seller_memo:
+        row.memo_seen_at = None
     row.recipient, row.buyer_note, row.seller_memo = asdict(order.recipient), order.buyer_note, order.seller_memo
     row.goods_sha256, row.raw = _fingerprint(order), _plain(order.raw)
     row.hold_reason, row.hold_facts = why, facts
+    row.ship_by = _ship_by(session, shop, order, stand)
+    _rules(session, row, shop, order, stand)
     _suggest_again(session, row)
     advance(session, row, OrderState.HELD if why else OrderState.READY)
     journal.note(session, row, "changed_at_shop", "", row.state)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import and_, delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, delete, exists, func, select
+from sqlalchemy.orm import Session, aliased
 
 from wms import ledger
 from wms.clock import now
@@ -32,6 +32,7 @@ from wms.models import (
     Waybill,
     WaybillState,
 )
+from wms.rules import gifts
 
 GONE = (ParcelState.HANDED_OVER, ParcelState.ACKNOWLEDGED)
 
@@ -156,12 +157,48 @@ def _pushes(session: Session) -> Iterator[Fault]:
         .where(Parcel.state.in_(GONE), Push.id.is_(None))
     ):
         yield Fault("R37", f"parcel {code} left without a push to its shop")
-    for (push_id,) in session.execute(
-        select(Push.id)
+    waits = aliased(Push)
+    for push_id, state, waiting in session.execute(
+        select(
+            Push.id,
+            Parcel.state,
+            exists().where(
+                waits.warehouse_id == Push.warehouse_id,
+                waits.parcel_id == Push.parcel_id,
+                waits.state != PushState.ACKNOWLEDGED,
+            ),
+        )
         .outerjoin(Parcel, and_(Parcel.warehouse_id == Push.warehouse_id, Parcel.id == Push.parcel_id))
-        .where(Push.state == PushState.ACKNOWLEDGED, (Parcel.id.is_(None)) | (Parcel.state != ParcelState.ACKNOWLEDGED))
+        .where(Push.state == PushState.ACKNOWLEDGED)
     ):
-        yield Fault("R46", f"push {push_id} is acknowledged without its parcel")
+        # Of merged orders each has its push: the parcel is acknowledged with the last of them.
+        if state is not (ParcelState.HANDED_OVER if waiting else ParcelState.ACKNOWLEDGED):
+            yield Fault("R46", f"push {push_id} is acknowledged without its parcel")
+    for code, order_no in session.execute(
+        select(Parcel.code, Order.shop_order_no)
+        .join(ParcelLine, and_(ParcelLine.warehouse_id == Parcel.warehouse_id, ParcelLine.parcel_id == Parcel.id))
+        .join(
+            OrderLine,
+            and_(OrderLine.warehouse_id == ParcelLine.warehouse_id, OrderLine.id == ParcelLine.order_line_id),
+        )
+        .join(Order, and_(Order.warehouse_id == OrderLine.warehouse_id, Order.id == OrderLine.home_id))
+        .outerjoin(
+            Push,
+            and_(
+                Push.warehouse_id == Parcel.warehouse_id,
+                Push.parcel_id == Parcel.id,
+                Push.order_id == OrderLine.home_id,
+            ),
+        )
+        .where(
+            Parcel.state.in_(GONE),
+            ParcelLine.qty > 0,
+            OrderLine.line_ref.not_like(f"{gifts.PREFIX}%"),
+            Push.id.is_(None),
+        )
+        .distinct()
+    ):
+        yield Fault("R37", f"parcel {code} left with pieces of order {order_no}, whose shop is not told")
 
 
 def _totes(session: Session) -> Iterator[Fault]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooSlow
@@ -10,7 +11,7 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from wms import gate_checks
+from wms import gate_checks, together
 from wms.clock import now
 from wms.connectors import LIVE, Connector, ConnectorError, Rereads, connector_for
 from wms.db import Actor, Database
@@ -52,17 +53,19 @@ def ask(
 
     A word not older than ``fresh`` is not asked for again.
     """
-    shop, order_no = _to_ask(database, warehouse_id, order_id, fresh)
-    if shop is None:
-        return
-    answer = _pool.submit(_ask, database, shop, order_id, order_no, connect)
-    try:
-        answer.result(patience_s)
-    except TooSlow:
-        _remember(database, warehouse_id, order_id, Verdict.UNKNOWN, SLOW)
-    except Exception:
-        log.exception("asking about order %s broke", order_id)
-        _remember(database, warehouse_id, order_id, Verdict.UNKNOWN, intake.CONNECTOR_BROKE)
+    asked = [
+        (home_id, _pool.submit(_ask, database, shop, home_id, order_no, connect))
+        for shop, home_id, order_no in _to_ask(database, warehouse_id, order_id, fresh)
+    ]
+    until = time.monotonic() + patience_s
+    for home_id, answer in asked:
+        try:
+            answer.result(max(until - time.monotonic(), 0))
+        except TooSlow:
+            _remember(database, warehouse_id, home_id, Verdict.UNKNOWN, SLOW)
+        except Exception:
+            log.exception("asking about order %s broke", home_id)
+            _remember(database, warehouse_id, home_id, Verdict.UNKNOWN, intake.CONNECTOR_BROKE)
 
 
 def ahead(database: Database, warehouse_id: int, order_id: int) -> None:
@@ -70,22 +73,25 @@ def ahead(database: Database, warehouse_id: int, order_id: int) -> None:
     _pool.submit(ask, database, warehouse_id, order_id)
 
 
-def _to_ask(database: Database, warehouse_id: int, order_id: int, fresh: timedelta) -> tuple[Shop | None, str]:
+def _to_ask(database: Database, warehouse_id: int, order_id: int, fresh: timedelta) -> list[tuple[Shop, int, str]]:
+    """The shop's orders to ask about: of merged orders each, of a part the one it belongs to."""
+    found = []
     with database.reading() as session:
         order = session.get_one(Order, (warehouse_id, order_id))
         shop = session.get_one(Shop, order.shop_id)
         if shop.connector not in LIVE:
-            return None, ""
-        asked = session.execute(
-            select(GateCheck.asked_at).where(
-                GateCheck.warehouse_id == warehouse_id,
-                GateCheck.order_id == order_id,
-                GateCheck.verdict != Verdict.UNKNOWN,
-            )
-        ).scalar_one_or_none()
-        if asked is not None and now() - asked < fresh:
-            return None, ""
-        return shop, order.shop_order_no
+            return []
+        for home in together.homes_of(session, order):
+            asked = session.execute(
+                select(GateCheck.asked_at).where(
+                    GateCheck.warehouse_id == warehouse_id,
+                    GateCheck.order_id == home.id,
+                    GateCheck.verdict != Verdict.UNKNOWN,
+                )
+            ).scalar_one_or_none()
+            if asked is None or now() - asked >= fresh:
+                found.append((shop, home.id, home.shop_order_no))
+    return found
 
 
 def _ask(database: Database, shop: Shop, order_id: int, order_no: str, connect: lanes.Connect) -> None:

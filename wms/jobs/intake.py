@@ -19,13 +19,14 @@ from wms.clock import now
 from wms.connectors import ConnectorError, Rereads, ShopOrder, Windowed, connector_for
 from wms.connectors.kept import as_json, fingerprint, from_json
 from wms.db import Actor, Database
-from wms.errors import N_, Refusal
+from wms.errors import N_, ChangedMeanwhile, Refusal
 from wms.flows import cancel, mapping, take_in
 from wms.jobs import lanes
 from wms.models import RawOrder, RawState, Shop, ShopLane, Warehouse, new_id
 
 PULL_EVERY = timedelta(minutes=1)
 TRIES = 10
+FLOOR_TRIES = 4
 UNREADABLE = N_("This order cannot be understood. It is kept as it came; look at it in the shop.")
 BROKE = N_("It could not be taken in (%(fault)s). It is tried again with its next change, or by hand.")
 
@@ -178,6 +179,21 @@ def keep(database: Database, shop: Shop, order: ShopOrder) -> int | None:
 
 def settle(database: Database, warehouse_id: int, raw_id: int) -> str:
     """Make of a kept order what can be made; what goes wrong is written on it and stops nobody else."""
+    for attempt in range(FLOOR_TRIES):
+        try:
+            return _settle(database, warehouse_id, raw_id)
+        except (ChangedMeanwhile, DBAPIError) as error:
+            # A scan of the same order was in between; the order is simply read again.
+            state = getattr(getattr(error, "orig", None), "sqlstate", "") or ""
+            if (isinstance(error, DBAPIError) and state not in ("40P01", "40001")) or attempt == FLOOR_TRIES - 1:
+                return _failed(database, warehouse_id, raw_id, error)
+        except (Refusal, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            return _failed(database, warehouse_id, raw_id, error)
+    raise AssertionError("unreachable")
+
+
+def _settle(database: Database, warehouse_id: int, raw_id: int) -> str:
+    decision: take_in.Decision | None = None
     try:
         with database.transaction(Actor(warehouse_id)) as session:
             raw = session.execute(
@@ -196,18 +212,30 @@ def settle(database: Database, warehouse_id: int, raw_id: int) -> str:
                 raw.order_id = row.id
                 if decision.fate == "intercept":  # stopped wherever it stands (R28)
                     cancel.cancel(session, row, "shop")
+                elif decision.fate == "part":  # these lines alone (R29)
+                    cancel.take_back(session, row, decision.parts)
             return decision.fate
-    except (Refusal, DBAPIError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        reason, facts = BROKE, {"fault": type(error).__name__}
-        if isinstance(error, Refusal):
-            reason, facts = error.message, {name: str(value) for name, value in error.facts.items()}
-        else:
-            log.exception("order %s of the shop was not taken in", raw_id)
+    except cancel.Labelled:
+        assert decision is not None
         with database.transaction(Actor(warehouse_id)) as session:
             raw = session.get_one(RawOrder, (warehouse_id, raw_id), with_for_update=True)
-            raw.state, raw.tries = RawState.FAILED, raw.tries + 1
-            raw.reason, raw.facts = reason, facts
-        return "failed"
+            shop = session.get_one(Shop, raw.shop_id)
+            row = take_in.order_row(session, shop, raw.shop_order_no)
+            cancel.ask(session, row, decision.parts or cancel.parts_of(session, row))
+        raise
+
+
+def _failed(database: Database, warehouse_id: int, raw_id: int, error: Exception) -> str:
+    reason, facts = BROKE, {"fault": type(error).__name__}
+    if isinstance(error, Refusal):
+        reason, facts = error.message, {name: str(value) for name, value in error.facts.items()}
+    else:
+        log.error("order %s of the shop was not taken in", raw_id, exc_info=error)
+    with database.transaction(Actor(warehouse_id)) as session:
+        raw = session.get_one(RawOrder, (warehouse_id, raw_id), with_for_update=True)
+        raw.state, raw.tries = RawState.FAILED, raw.tries + 1
+        raw.reason, raw.facts = reason, facts
+    return "failed"
 
 
 def settle_left(database: Database, connect: lanes.Connect = connector_for) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from wms import journal
@@ -21,6 +21,7 @@ from wms.errors import N_
 from wms.jobs import lanes
 from wms.models import (
     Carrier,
+    LineKind,
     Order,
     OrderLine,
     OrderState,
@@ -34,6 +35,7 @@ from wms.models import (
     WaybillState,
 )
 from wms.order_states import advance as advance_order
+from wms.rules import gifts
 
 LEASE = timedelta(minutes=5)
 FIRST_RETRY = timedelta(seconds=30)
@@ -42,6 +44,7 @@ GIVE_UP_AFTER = 20
 
 LOOK_AGAIN = timedelta(seconds=30)
 OTHERS_TO_COME = N_("The shop is told when the last parcel of this order has left.")
+ONLY_GIFTS = N_("Only gifts are in this parcel; the shop is not told of it.")
 BROKE = N_("The connector broke: %(fault)s")
 
 log = logging.getLogger("wms.sync")
@@ -85,6 +88,9 @@ def push_outstanding(
             what = f"{shop.code} {shipment.shop_order_no} {shipment.waybill_no}"
             if shop.id not in connectors:
                 connectors[shop.id] = lanes.reach(database, shop, connect)
+            if not shipment.lines:
+                report.counts[_record(database, warehouse_id, push_id, Pushed("acknowledged", ONLY_GIFTS)).value] += 1
+                continue
             if connectors[shop.id].grain == "order" and not complete:
                 # One call speaks of the whole order, and the shop takes it once: with its last parcel.
                 _put_back(database, warehouse_id, push_id, OTHERS_TO_COME, {})
@@ -165,20 +171,45 @@ def _shipment(database: Database, warehouse_id: int, push_id: int) -> tuple[Shop
     with database.reading() as session:
         push = session.get_one(Push, (warehouse_id, push_id))
         order = session.get_one(Order, (warehouse_id, push.order_id))
+        holding = (
+            select(ParcelLine.parcel_id)
+            .join(
+                OrderLine,
+                and_(OrderLine.warehouse_id == ParcelLine.warehouse_id, OrderLine.id == ParcelLine.order_line_id),
+            )
+            .where(ParcelLine.warehouse_id == warehouse_id, ParcelLine.qty > 0, OrderLine.home_id == order.id)
+        )
         left = session.execute(
             select(Parcel)
             .where(
                 Parcel.warehouse_id == warehouse_id,
-                Parcel.order_id == order.id,
+                or_(Parcel.id == push.parcel_id, Parcel.id.in_(holding)),
                 Parcel.state.in_([ParcelState.HANDED_OVER, ParcelState.ACKNOWLEDGED]),
             )
             .order_by(Parcel.id)
         ).scalars()
         told = {parcel.id: _of_parcel(session, order, parcel) for parcel in left}
         mine = told.pop(push.parcel_id)
-        complete = order.state in (OrderState.SHIPPED, OrderState.ACKNOWLEDGED)
-        mine = replace(mine, others=tuple(told.values()), complete=complete, told=order.raw)
+        others = tuple(each for each in told.values() if each.lines)
+        complete = _complete(session, order)
+        mine = replace(mine, others=others, complete=complete, told=order.raw)
         return session.get_one(Shop, push.shop_id), mine, complete
+
+
+def _complete(session: Session, order: Order) -> bool:
+    """Whether all that the shop's order still wants has left, by whichever orders and parcels."""
+    waiting = session.execute(
+        select(func.count())
+        .select_from(OrderLine)
+        .where(
+            OrderLine.warehouse_id == order.warehouse_id,
+            OrderLine.home_id == order.id,
+            OrderLine.kind == LineKind.GOODS,
+            OrderLine.line_ref.not_like(f"{gifts.PREFIX}%"),
+            OrderLine.qty - OrderLine.cancelled_qty > OrderLine.shipped_qty,
+        )
+    ).scalar_one()
+    return not waiting
 
 
 def _of_parcel(session: Session, order: Order, parcel: Parcel) -> Shipment:
@@ -197,7 +228,13 @@ def _of_parcel(session: Session, order: Order, parcel: Parcel) -> Shipment:
                 ParcelLine,
                 and_(ParcelLine.warehouse_id == OrderLine.warehouse_id, ParcelLine.order_line_id == OrderLine.id),
             )
-            .where(ParcelLine.warehouse_id == warehouse_id, ParcelLine.parcel_id == parcel.id, ParcelLine.qty > 0)
+            .where(
+                ParcelLine.warehouse_id == warehouse_id,
+                ParcelLine.parcel_id == parcel.id,
+                ParcelLine.qty > 0,
+                OrderLine.home_id == order.id,
+                OrderLine.line_ref.not_like(f"{gifts.PREFIX}%"),  # our gifts are no lines of the shop's order
+            )
             .group_by(OrderLine.line_ref, OrderLine.sku)
             .order_by(OrderLine.line_ref)
         )
@@ -206,7 +243,8 @@ def _of_parcel(session: Session, order: Order, parcel: Parcel) -> Shipment:
     return Shipment(
         order.shop_order_no,
         parcel.code,
-        f"{warehouse_id}-{parcel.code}",
+        # The same parcel is a delivery of its own for each order that was merged into it.
+        f"{warehouse_id}-{parcel.code}" + ("" if order.id == parcel.order_id else f"-{order.id}"),
         carrier.code,
         carrier.name,
         number,
@@ -239,21 +277,33 @@ def _record(database: Database, warehouse_id: int, push_id: int, outcome: Pushed
 
 
 def _acknowledge(session: Session, push: Push) -> None:
-    parcel = session.get_one(Parcel, (push.warehouse_id, push.parcel_id))
-    parcel.state = ParcelState.ACKNOWLEDGED
+    """The parcel is acknowledged with the last of its orders, an order with the last of its parcels."""
     session.flush()
-    order = session.get_one(Order, (push.warehouse_id, push.order_id))
-    waiting = session.execute(
-        select(func.count())
-        .select_from(Parcel)
-        .where(
-            Parcel.warehouse_id == push.warehouse_id,
-            Parcel.order_id == push.order_id,
-            Parcel.state.not_in([ParcelState.ACKNOWLEDGED, ParcelState.VOID]),
-        )
-    ).scalar_one()
-    if not waiting and order.state is OrderState.SHIPPED:
-        advance_order(session, order, OrderState.ACKNOWLEDGED)
+    parcel = session.get_one(Parcel, (push.warehouse_id, push.parcel_id), with_for_update=True)
+    if not _unacknowledged(session, Push.warehouse_id == push.warehouse_id, Push.parcel_id == parcel.id):
+        parcel.state = ParcelState.ACKNOWLEDGED
+        session.flush()
+    for order_id in {push.order_id, parcel.order_id}:
+        order = session.get_one(Order, (push.warehouse_id, order_id))
+        waiting = session.execute(
+            select(func.count())
+            .select_from(Parcel)
+            .where(
+                Parcel.warehouse_id == push.warehouse_id,
+                Parcel.order_id == order_id,
+                Parcel.state.not_in([ParcelState.ACKNOWLEDGED, ParcelState.VOID]),
+            )
+        ).scalar_one() or _unacknowledged(session, Push.warehouse_id == push.warehouse_id, Push.order_id == order_id)
+        if not waiting and order.state is OrderState.SHIPPED:
+            advance_order(session, order, OrderState.ACKNOWLEDGED)
+
+
+def _unacknowledged(session: Session, *which: ColumnElement[bool]) -> int:
+    return int(
+        session.execute(
+            select(func.count()).select_from(Push).where(*which, Push.state != PushState.ACKNOWLEDGED)
+        ).scalar_one()
+    )
 
 
 def plain(facts: dict[str, Any]) -> dict[str, Any]:
@@ -272,7 +322,20 @@ def retry_in(attempts: int, hint_s: float | None) -> timedelta:
 
 
 def reconcile(database: Database) -> list[tuple[str, dict[str, int]]]:
-    """By shop: parcels shipped here against what the shops have acknowledged, and what still hangs and how."""
+    """By shop: parcels shipped here against what the shops have acknowledged, and what still hangs and how.
+
+    A parcel of merged orders counts for each of them: that is what the shop knows.
+    """
+    pairs = (
+        select(ParcelLine.warehouse_id, ParcelLine.parcel_id, OrderLine.home_id)
+        .join(
+            OrderLine,
+            and_(OrderLine.warehouse_id == ParcelLine.warehouse_id, OrderLine.id == ParcelLine.order_line_id),
+        )
+        .where(ParcelLine.qty > 0, OrderLine.line_ref.not_like(f"{gifts.PREFIX}%"))
+        .distinct()
+        .subquery()
+    )
     with database.reading() as session:
         rows = session.execute(
             select(Shop.code, Push.state, func.count())
@@ -287,6 +350,7 @@ def reconcile(database: Database) -> list[tuple[str, dict[str, int]]]:
                 .select_from(Parcel)
                 .join(Order, and_(Order.warehouse_id == Parcel.warehouse_id, Order.id == Parcel.order_id))
                 .join(Shop, Shop.id == Order.shop_id)
+                .outerjoin(pairs, and_(pairs.c.warehouse_id == Parcel.warehouse_id, pairs.c.parcel_id == Parcel.id))
                 .where(Parcel.state.in_([ParcelState.HANDED_OVER, ParcelState.ACKNOWLEDGED]))
                 .group_by(Shop.code)
             )

@@ -69,6 +69,7 @@ from wms.models.printing import (
     StationAgent,
     StationPrinter,
 )
+from wms.models.rules import BlockEntry, BlockKind, GiftRule, ShopRule, TakenBack, TakenBackState
 from wms.models.selling import ShopStock, StockBuffer, StockPush, StockPushState, StockQuota, StockWatch
 from wms.models.shops import GateCheck, RawOrder, RawState, ShopLane, ShopSku, Verdict
 from wms.models.stock import Allocation, Balance, Condition, MoveReason, StockMove
@@ -81,6 +82,8 @@ __all__ = [
     "Barcode",
     "BarcodeKind",
     "Base",
+    "BlockEntry",
+    "BlockKind",
     "Carrier",
     "CarrierPrice",
     "CartonCode",
@@ -96,6 +99,7 @@ __all__ = [
     "ErpNews",
     "EventState",
     "GateCheck",
+    "GiftRule",
     "Item",
     "Journal",
     "LabelTemplate",
@@ -145,6 +149,7 @@ __all__ = [
     "Shop",
     "ShopEvent",
     "ShopLane",
+    "ShopRule",
     "ShopSku",
     "ShopStock",
     "Shortage",
@@ -159,6 +164,8 @@ __all__ = [
     "StockPushState",
     "StockQuota",
     "StockWatch",
+    "TakenBack",
+    "TakenBackState",
     "ToteUse",
     "TrackState",
     "Verdict",

@@ -43,16 +43,24 @@ class OrderState(enum.StrEnum):
     ACKNOWLEDGED = "acknowledged"
     SHORT = "short"
     CANCELLED = "cancelled"
+    MERGED = "merged"
 
 
 class Order(InWarehouse, Base):
-    """One order of one shop. The recipient is kept as the shop gives it (masked or ciphertext too)."""
+    """One order of one shop. The recipient is kept as the shop gives it (masked or ciphertext too).
+
+    ``merged_into_id``: the order that carries the lines of this one (合单). ``part_of_id``: the shop's order of which
+    this is a part that is shipped by itself (拆单). ``tell``: whoever packs it next is told what was taken back (R29).
+    """
 
     __tablename__ = "sales_order"
     __table_args__ = (
         UniqueConstraint("warehouse_id", "shop_id", "shop_order_no"),
         *within("wave", "wave_id"),
+        *within("sales_order", "merged_into_id", "part_of_id"),
         Index("ix_sales_order_state", "warehouse_id", "state", "ship_by"),
+        Index("ix_sales_order_merged", "warehouse_id", "merged_into_id"),
+        Index("ix_sales_order_part", "warehouse_id", "part_of_id"),
         Index("ix_sales_order_no", "warehouse_id", "shop_order_no"),
     )
     shop_id: Mapped[int] = mapped_column(ForeignKey("shop.id"))
@@ -73,6 +81,10 @@ class Order(InWarehouse, Base):
     recipient: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     buyer_note: Mapped[str] = mapped_column(Text, default="")
     seller_memo: Mapped[str] = mapped_column(Text, default="")
+    memo_seen_at: Mapped[datetime | None]
+    tell: Mapped[bool] = mapped_column(default=False, server_default=false())
+    merged_into_id: Mapped[int | None]
+    part_of_id: Mapped[int | None]
     goods_sha256: Mapped[str] = mapped_column(String(64), default="")
     # What the shop sent, word for word: kept for people who ask, never read on a scan's way.
     raw: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict, deferred=True)
@@ -83,19 +95,30 @@ class LineKind(enum.StrEnum):
     SERVICE = "service"
 
 
+def _carrier_itself(context: Any) -> int:
+    order_id: int = context.get_current_parameters()["order_id"]
+    return order_id
+
+
 class OrderLine(InWarehouse, Base):
-    """``wanted`` = qty − cancelled_qty pieces are to be shipped. Money in minor units (R7)."""
+    """``wanted`` = qty − cancelled_qty pieces are to be shipped. Money in minor units (R7).
+
+    ``home_id`` is the shop's order it belongs to, ``order_id`` the order that carries it through the warehouse: the
+    same, unless orders were merged or split (docs/decisions/0020).
+    """
 
     __tablename__ = "order_line"
     __table_args__ = (
-        *within("sales_order", "order_id"),
-        UniqueConstraint("warehouse_id", "order_id", "line_ref"),
+        *within("sales_order", "order_id", "home_id"),
+        UniqueConstraint("warehouse_id", "order_id", "home_id", "line_ref", name="uq_order_line_ref"),
         CheckConstraint("qty > 0", name="qty"),
         CheckConstraint("cancelled_qty >= 0 AND cancelled_qty <= qty", name="cancelled"),
         CheckConstraint("shipped_qty >= 0 AND shipped_qty <= qty - cancelled_qty", name="shipped"),
         Index("ix_order_line_item", "warehouse_id", "item_id"),
+        Index("ix_order_line_home", "warehouse_id", "home_id"),
     )
     order_id: Mapped[int]
+    home_id: Mapped[int] = mapped_column(default=_carrier_itself)
     line_ref: Mapped[str] = mapped_column(String(96))
     kind: Mapped[LineKind] = state_column(LineKind, default=LineKind.GOODS)
     sku: Mapped[str] = mapped_column(String(64))
@@ -138,7 +161,8 @@ class PickStep(enum.StrEnum):
 class PickTask(InWarehouse, Base):
     """One order to be picked into totes by one worker (R23).
 
-    What is still to pick is not stored here: it is the order's allocations on shelves (R3).
+    What is still to pick is not stored here: it is the order's allocations on shelves (R3). ``tell``: the picker is
+    told at the next scan what was taken back (R29).
     """
 
     __tablename__ = "pick_task"
@@ -161,6 +185,7 @@ class PickTask(InWarehouse, Base):
     tote_id: Mapped[int | None]
     location_id: Mapped[int | None]
     last_move_id: Mapped[int | None]
+    tell: Mapped[bool] = mapped_column(default=False, server_default=false())
     done_at: Mapped[datetime | None]
 
 

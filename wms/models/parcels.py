@@ -246,13 +246,13 @@ class PushState(enum.StrEnum):
 
 
 class Push(InWarehouse, Base):
-    """R37: the outbox. One row a parcel, written in the transaction that shipped it."""
+    """R37: the outbox. One row a parcel and shop's order in it, written in the transaction that shipped it."""
 
     __tablename__ = "push"
     __table_args__ = (
         *within("parcel", "parcel_id"),
         *within("sales_order", "order_id"),
-        UniqueConstraint("warehouse_id", "parcel_id"),
+        UniqueConstraint("warehouse_id", "parcel_id", "order_id"),
         Index("ix_push_state", "warehouse_id", "state", "next_at"),
     )
     shop_id: Mapped[int] = mapped_column(ForeignKey("shop.id"))

@@ -189,6 +189,7 @@ def _refused(refusal: Refusal, show: Show, where: dict[str, Any], scan_id: str, 
         with database().transaction(actor(scan_id or None)) as session:
             if saved and (first := _claim(session, scan_id, body)) is not None:
                 return _replay(first, body)
+            refusal.remember(session)
             html = render(show(session, **where), message)
             if saved:
                 _save(session, scan_id, refusal.status, html, "")

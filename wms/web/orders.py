@@ -8,11 +8,11 @@ from typing import Any
 from flask import Blueprint, render_template, request
 from sqlalchemy.orm import Session
 
-from wms import components, gate_checks, labels, trace
-from wms.errors import N_, NotFound, Refusal, term
-from wms.flows import board, cancel, orders, pack, printing, release, take_in
+from wms import components, gate_checks, labels, taken_back, together, trace
+from wms.errors import N_, BadQuantity, NotFound, Refusal, term
+from wms.flows import board, cancel, merge, orders, pack, printing, release, take_in
 from wms.flows.release import Released
-from wms.models import Carrier, Order, OrderState, Parcel, ParcelState, PrintJob, Role, Shop, Warehouse, Wave
+from wms.models import Carrier, Order, OrderLine, OrderState, Parcel, ParcelState, PrintJob, Role, Shop, Warehouse, Wave
 from wms.order_states import locked
 from wms.web import at_printer
 from wms.web.access import database, operator, requires, settings
@@ -43,7 +43,8 @@ def _page_no() -> int:
 def show_list(session: Session, **_where: Any) -> Screen:
     who = operator()
     state, begins, number = _state(request.args.get("state", "")), request.args.get("q", "").strip()[:64], _page_no()
-    rows = board.listed(session, who.warehouse_id, state, begins, (number - 1) * A_PAGE, A_PAGE + 1)
+    due = request.args.get("due", "") if request.args.get("due") in ("over", "soon") else ""
+    rows = board.listed(session, who.warehouse_id, state, begins, (number - 1) * A_PAGE, A_PAGE + 1, due)
     return Screen(
         "desk/orders.html",
         {
@@ -51,6 +52,7 @@ def show_list(session: Session, **_where: Any) -> Screen:
             "more": len(rows) > A_PAGE,
             "page": number,
             "state": state,
+            "due": due,
             "q": begins,
             "numbers": board.orders(session, who.warehouse_id),
             "states": list(OrderState),
@@ -141,6 +143,12 @@ def show_order(session: Session, order_id: int, **_where: Any) -> Screen:
             "carriers": orders.carriers(session),
             "may_change_carrier": order.state in orders.CARRIER_OPEN,
             "may_cancel": order.state not in (OrderState.SHIPPED, OrderState.ACKNOWLEDGED, OrderState.CANCELLED),
+            "taken_back": taken_back.what(session, who.warehouse_id, order.id),
+            "lead": session.get(Order, (who.warehouse_id, order.merged_into_id)) if order.merged_into_id else None,
+            "home": session.get(Order, (who.warehouse_id, order.part_of_id)) if order.part_of_id else None,
+            "merged": together.merged_into(session, order),
+            "parts": together.parts_of(session, order),
+            "may_decide": bool(taken_back.asked(session, order)),
             "given": orders.platform_waybills(session, order),
             "may_give": order.state in orders.PLATFORM_OPEN,
             "platforms": {key: say(each.name) for key, each in components.PROVIDERS.items()},
@@ -193,6 +201,44 @@ def cancel_order(session: Session, order_id: int) -> Message | None:
     )
 
 
+@bp.post("/desk/orders/<int:order_id>/lines/<int:line_id>/cancel")
+@requires(Role.SUPERVISOR)
+@first_time(lambda session, order_id, **_where: show_order(session, order_id))
+def cancel_line(session: Session, order_id: int, line_id: int) -> Message | None:
+    entered = request.form.get("qty", "").strip()
+    line = session.get(OrderLine, (operator().warehouse_id, line_id))
+    if line is None or line.order_id != order_id:
+        raise NotFound(what=term("This line"))
+    if not (entered.isascii() and entered.isdigit() and len(entered) < 10):
+        raise BadQuantity(entered=entered[:20] or "—", most=line.wanted)
+    order = session.get_one(Order, (operator().warehouse_id, order_id))
+    cancel.cancel_line(session, order, line, int(entered), "desk")
+    return look(N_("%(qty)s × %(item)s taken out of the order."), qty=int(entered), item=line.sku)
+
+
+@bp.post("/desk/orders/<int:order_id>/take-out")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def take_out(session: Session, order_id: int) -> Message | None:
+    order = session.get_one(Order, (operator().warehouse_id, order_id))
+    cancel.take_out(session, order)
+    return look(
+        N_("The label is void. Take the pieces out of the parcel at the bench and weigh it again: order %(order)s."),
+        order=order.shop_order_no,
+    )
+
+
+@bp.post("/desk/orders/<int:order_id>/send-it")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def send_it(session: Session, order_id: int) -> Message | None:
+    order = session.get_one(Order, (operator().warehouse_id, order_id))
+    cancel.send_all_the_same(session, order)
+    return done(
+        N_("Order %(order)s may leave as it is. Tell the shop that it was too late."), order=order.shop_order_no
+    )
+
+
 @bp.post("/desk/orders/<int:order_id>/let-pass")
 @requires(Role.SUPERVISOR)
 @first_time(show_order)
@@ -220,6 +266,72 @@ def without(session: Session, order_id: int) -> Message | None:
     if short.state is OrderState.CANCELLED:
         return look(N_("Nothing of order %(order)s is left to send; it is cancelled."), order=short.shop_order_no)
     return done(N_("Order %(order)s goes on without the missing pieces."), order=short.shop_order_no)
+
+
+@bp.post("/desk/orders/<int:order_id>/later")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def later(session: Session, order_id: int) -> Message | None:
+    short = _locked(session, order_id)
+    part = release.ship_the_rest_later(session, short)
+    return done(
+        N_("Order %(order)s goes on; %(part)s follows when the rest is there."),
+        order=short.shop_order_no,
+        part=part.shop_order_no,
+    )
+
+
+@bp.post("/desk/orders/<int:order_id>/lines/<int:line_id>/split")
+@requires(Role.SUPERVISOR)
+@first_time(lambda session, order_id, **_where: show_order(session, order_id))
+def split(session: Session, order_id: int, line_id: int) -> Message | None:
+    entered = request.form.get("qty", "").strip()
+    if not (entered.isascii() and entered.isdigit() and len(entered) < 10):
+        raise BadQuantity(entered=entered[:20] or "—", most=1)
+    part = merge.split(session, operator().warehouse_id, order_id, line_id, int(entered))
+    return done(N_("%(part)s is sent separately."), part=part.shop_order_no)
+
+
+@bp.post("/desk/orders/<int:order_id>/apart")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def apart(session: Session, order_id: int) -> Message | None:
+    merge.apart(session, operator().warehouse_id, order_id)
+    return done(N_("These orders are sent each by itself again."))
+
+
+def show_merges(session: Session, **_where: Any) -> Screen:
+    groups = merge.proposals(session, operator().warehouse_id)
+    return Screen(
+        "desk/merges.html",
+        {
+            "groups": [
+                (
+                    session.get_one(Shop, group[0].shop_id),
+                    labels.masked_recipient(group[0]),
+                    [(each, orders.pieces(session, each)) for each in group],
+                )
+                for group in groups
+            ]
+        },
+    )
+
+
+@bp.get("/desk/merges")
+@requires(Role.SUPERVISOR)
+def merges() -> str:
+    return page(show_merges)
+
+
+@bp.post("/desk/merges/merge")
+@requires(Role.SUPERVISOR)
+@first_time(lambda session, **_where: show_merges(session))
+def merge_orders(session: Session) -> Message | None:
+    chosen = [
+        int(text) for text in request.form.getlist("order") if text.isascii() and text.isdigit() and len(text) < 19
+    ]
+    lead = merge.merge(session, operator().warehouse_id, chosen)
+    return done(N_("%(count)s orders go in one parcel: %(order)s."), count=len(set(chosen)), order=lead.shop_order_no)
 
 
 @bp.post("/desk/orders/<int:order_id>/carrier")

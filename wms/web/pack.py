@@ -11,7 +11,7 @@ from flask import Blueprint, Response, after_this_request, g, make_response, req
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from wms import labels, waybills
+from wms import labels, taken_back, together, waybills
 from wms.errors import N_, BadQuantity, ChangedMeanwhile, term
 from wms.flows import pack, printing
 from wms.jobs import gate
@@ -49,6 +49,9 @@ def show(session: Session, **_where: Any) -> Screen:
         "lines": pack.lines(session, parcel),
         "carrier": session.get_one(Carrier, parcel.carrier_id),
         "last": pack.last(session, parcel),
+        "carried": together.all_carried(session, order),
+        "memo_waits": pack.memo_waits(session, order),
+        "taken_back": taken_back.what(session, parcel.warehouse_id, parcel.order_id),
         "ParcelState": ParcelState,
     }
     return Screen("pack/weigh.html" if parcel.state is ParcelState.VERIFIED else "pack/scan_item.html", facts)
@@ -156,6 +159,14 @@ def count(session: Session) -> Message | None:
 def full(session: Session) -> Message | None:
     pack.parcel_full(session, _open(session))
     return look(N_("Close this parcel and weigh it. The rest goes into another one."))
+
+
+@bp.post("/pack/memo")
+@requires(Role.PACKER)
+@first_time(show)
+def memo(session: Session) -> Message | None:
+    pack.memo_seen(session, _open(session))
+    return done(N_("The memo is confirmed."))
 
 
 @bp.post("/pack/undo")

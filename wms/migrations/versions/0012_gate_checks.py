@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0012_gate_checks"
-down_revision = "0010_stock_push"
+down_revision = "0011_order_rules"
 branch_labels = None
 depends_on = None
 
