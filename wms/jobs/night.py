@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -48,6 +48,8 @@ PORTION = 100
 STOCK_WITHIN_S = 3 * 3600.0
 ASK_AGAIN_WITHIN_S = 60.0
 FAULTS_KEPT = 200
+ROUNDS = 3
+"""Of a step that waits for what another process was sending: its lane may be stopped, so not for ever."""
 STEPS = tuple(NightStep)
 S = NightStep
 
@@ -274,7 +276,7 @@ class _Steps:
         """All that is outstanding, and once more what another process was sending when it died."""
         before = dict((self.row().progress.get("push") or {}).get("counts") or {})
         total = sync.outstanding(self.database)
-        while True:
+        for _round in range(ROUNDS):
             report = sync.push_outstanding(
                 self.database,
                 connect=self.connect,
@@ -292,14 +294,16 @@ class _Steps:
                 before[state] = before.get(state, 0) + number
             self._save(push={"counts": before, "lines": self.push_lines[-FAULTS_KEPT:]})
             if not self._wait_for(Push.leased_until, Push.state == PushState.SENDING, Push.warehouse_id):
-                return {"counts": before, "lines": self.push_lines[-FAULTS_KEPT:]}
+                break
+        return {"counts": before, "lines": self.push_lines[-FAULTS_KEPT:]}
 
     def _stock(self) -> dict[str, Any]:
         stock_push.tell_anew(self.database)
         stock_push.Watcher(self.database).look(all_items=True)
         counts: dict[str, int] = dict((self.row().progress.get("stock") or {}).get("counts") or {})
         total = stock_push.outstanding(self.database)
-        while True:
+        lines: list[str] = []
+        for _round in range(ROUNDS):
             told = stock_push.tell(
                 self.database,
                 connect=self.connect,
@@ -310,11 +314,13 @@ class _Steps:
             )
             for state, number in told.counts.items():
                 counts[state] = counts.get(state, 0) + number
-            self._save(stock={"counts": counts, "lines": told.lines[-FAULTS_KEPT:]})
+            lines += told.lines
+            self._save(stock={"counts": counts, "lines": lines[-FAULTS_KEPT:]})
             if not self._wait_for(
                 StockPush.leased_until, StockPush.state == StockPushState.SENDING, StockPush.warehouse_id
             ):
-                return {"counts": counts, "lines": told.lines[-FAULTS_KEPT:]}
+                break
+        return {"counts": counts, "lines": lines[-FAULTS_KEPT:]}
 
     def _read_back(self) -> dict[str, Any]:
         """Ask the shops what they have of each order that was shipped, and write a line of the statement for it."""
@@ -411,15 +417,29 @@ class _Steps:
             self._save()
 
     def _wait_for(self, leased_until: Any, sending: Any, warehouse_id: Any) -> bool:
-        """What a process that died was sending: wait until nobody can be at it any more. False: there is nothing."""
-        with self.database.reading() as session:
-            until: datetime | None = session.execute(
-                select(func.min(leased_until)).where(warehouse_id == self.warehouse_id, sending)
-            ).scalar_one()
-        if until is None:
-            return False
-        self.say("wait", until.isoformat(timespec="seconds"), 0, 0)
-        return not self.stop.wait(max((until - now()).total_seconds(), 0) + 0.2)
+        """Wait until nobody can be at what was being sent: the sender ended, or it died and its lease is over.
+
+        False: there is nothing to take up.
+        """
+        at = now()
+        told = False
+        while not self.stop.is_set():
+            with self.database.reading() as session:
+                first, last = session.execute(
+                    select(func.min(leased_until), func.max(leased_until)).where(
+                        warehouse_id == self.warehouse_id, sending
+                    )
+                ).one()
+            if first is None:
+                return False
+            if first <= now():
+                return bool(first > at - LEASE)  # an older one was due in this round already
+            if not told:
+                self.say("wait", last.isoformat(timespec="seconds"), 0, 0)
+                told = True
+            self._save()
+            self.stop.wait(min((first - now()).total_seconds() + 0.1, 1.0))
+        return False
 
 
 def well(database: Database, row: NightRun) -> bool:
