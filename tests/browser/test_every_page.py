@@ -60,6 +60,17 @@ TOO_WIDE = """() => {
 }"""
 
 
+FLOOR = ("pick/", "putaway/", "receive/", "count/", "ship/", "pack/", "home", "people/sign_in", "offline/")
+"""What is used in gloves and at arm's length: letters stand out 7 to 1 (WCAG 1.4.6), what is pressed is 64 px high."""
+TOO_SMALL = """() => {
+  const pressed = [...document.querySelectorAll("#screen button, #screen a.act, #screen summary, #screen .scan-input")];
+  const seen = pressed.filter((e) => e.checkVisibility() && !e.closest("table"));
+  const small = seen.filter((e) => e.getBoundingClientRect().height > 0 && e.getBoundingClientRect().height < 63.5);
+  return small.slice(0, 4).map((e) => `${e.tagName}.${e.className} "${e.textContent.trim().slice(0, 20)}" `
+    + Math.round(e.getBoundingClientRect().height)).join("; ");
+}"""
+
+
 class Inspector:
     """Goes through the house with everybody's eyes and notes all that is wrong, instead of stopping at the first."""
 
@@ -109,15 +120,19 @@ class Inspector:
             if wide := page.evaluate(TOO_WIDE):
                 self.faults.append(f"{where} on a {size} is too wide: {wide}")
             if (language, size) in JUDGED:
-                self._judge(page, f"{where} on a {size}")
+                self._judge(page, f"{where} on a {size}", step if size == "phone" else "")
         if step in IN_THE_DARK and language == "en":
             page.emulate_media(color_scheme="dark")
-            self._judge(page, f"{where} in the dark")
+            self._judge(page, f"{where} in the dark", step)
             page.emulate_media(color_scheme="light")
         page.set_viewport_size(SIZES["phone"])
 
-    def _judge(self, page: Any, where: str) -> None:
-        for found in self.axe.run(page).response["violations"]:
+    def _judge(self, page: Any, where: str, step: str = "") -> None:
+        on_the_floor = step.startswith(FLOOR)
+        rules = {"color-contrast-enhanced": {"enabled": on_the_floor}}
+        if on_the_floor and (small := page.evaluate(TOO_SMALL)):
+            self.faults.append(f"{where}: too small for a glove: {small}")
+        for found in self.axe.run(page, options={"rules": rules}).response["violations"]:
             if found["impact"] in ("serious", "critical"):
                 for node in found["nodes"][:3]:
                     self.faults.append(f"{where}: {found['id']}: {node['target']} {node['html'][:160]}")
