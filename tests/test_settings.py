@@ -118,3 +118,19 @@ def test_the_secret_is_made_once_and_only_this_user_reads_it(tmp_path: Path) -> 
     assert first == again
     assert stat.S_IMODE((tmp_path / "secret_key").stat().st_mode) == 0o600
     assert read(tmp_path / "other").secret_key != first
+
+
+def test_the_morning_mail_and_the_nights_address_are_off_until_set(tmp_path: Path) -> None:
+    base = {"WMS_HOME": str(tmp_path), "WMS_SECRET_KEY": "k" * 40}
+    quiet = Settings.from_environment(base)
+    assert (quiet.mail_host, quiet.mail_to, quiet.night_url, quiet.night_days) == ("", (), "", 3)
+    said = Settings.from_environment(
+        {**base, "WMS_MAIL_HOST": "mail.example", "WMS_MAIL_TO": "a@example.com, b@example.com", "WMS_MAIL_TLS": "SSL"}
+    )
+    assert said.mail_to == ("a@example.com", "b@example.com") and said.mail_tls == "ssl"
+    assert "a password" not in repr(Settings.from_environment({**base, "WMS_MAIL_PASSWORD": "a password"}))
+    for name, bad in (
+        ("MAIL_TO", "nobody"), ("MAIL_TLS", "yes"), ("MAIL_LANGUAGE", "de"), ("NIGHT_URL", "ftp://x"), ("NIGHT_DAYS", "0"),
+    ):  # fmt: skip
+        with pytest.raises(BadSetting, match=f"WMS_{name}"):
+            Settings.from_environment({**base, f"WMS_{name}": bad})
