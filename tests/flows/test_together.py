@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,11 +14,12 @@ from tests import contenders, ways
 from tests.contenders import Threads
 from tests.floor import Floor
 from tests.flows.steps import all_rows, changed, open_shortages, state
+from wms import gate_checks
 from wms.clock import now
 from wms.connectors import ConnectorError, Pushed, Recipient, Shipment, ShopLine, ShopOrder
 from wms.errors import BadQuantity, ChangedMeanwhile
 from wms.flows import cancel, merge, order_rules, release, take_in
-from wms.jobs import intake, sync
+from wms.jobs import gate, intake, sync
 from wms.models import (
     Order,
     OrderLine,
@@ -595,3 +596,68 @@ def test_pushes_are_one_for_each_parcel_and_order(stocked: Floor) -> None:
                 created_at=now(),
             )
         )
+
+
+class Live:
+    """A shop that is asked about each order by its own number, before the label (R28)."""
+
+    grain = "package"
+
+    def __init__(self, *orders: ShopOrder) -> None:
+        self.orders = {order.shop_order_no: order for order in orders}
+        self.asked: list[str] = []
+
+    def fetch_orders(self, since: object) -> Iterator[ShopOrder]:
+        yield from self.orders.values()
+
+    def order_state(self, shop_order_no: str) -> str:
+        return self.read_order(shop_order_no).state
+
+    def read_order(self, shop_order_no: str) -> ShopOrder:
+        self.asked.append(shop_order_no)
+        return self.orders[shop_order_no]
+
+    def push_shipment(self, shipment: Shipment) -> Pushed:
+        raise AssertionError
+
+    def push_stock(self, sku: str, qty: int) -> None:
+        raise AssertionError
+
+
+def asks(floor: Floor, order: int, shop: Live) -> str:
+    gate.ask(floor.database, floor.warehouse_id, order, patience_s=20, connect=lambda _kind, _settings: shop)
+    with floor.database.reading() as session:
+        refusal = gate_checks.stands(session, session.get_one(Order, (floor.warehouse_id, order)))
+    return type(refusal).__name__ if refusal else ""
+
+
+def test_the_shop_is_asked_about_each_order_in_the_parcel(stocked: Floor) -> None:
+    """A refund asked for one of them stops the parcel; one that was cancelled is asked about no more."""
+    with stocked.database.transaction(stocked.actor()) as session:
+        session.execute(select(Shop)).scalar_one().connector = "jd"
+    first, second = said("SO-1", ("A1", 2)), said("SO-2", ("B2", 1))
+    lead, other = takes(stocked, first), takes(stocked, second)
+    assert merges(stocked, lead, other) == lead
+    stocked.release(lead)
+    ways.picked(stocked, lead)
+    shop = Live(first, second)
+    assert asks(stocked, lead, shop) == "" and sorted(shop.asked) == ["SO-1", "SO-2"]
+    shop.orders["SO-2"] = replace(second, state="refunding")
+    assert asks(stocked, lead, shop) == "Stopped"
+    shop.orders["SO-2"] = second
+    shop.orders["SO-1"] = replace(first, state="cancelled", updated_at=now())
+    shop.asked.clear()
+    assert asks(stocked, lead, shop) == "", "the lead is gone, and what it carries for the other goes on"
+    assert ways.held(stocked, "A1", "001") == (2, 0) and state(stocked, other) is S.MERGED
+    shop.asked.clear()
+    assert asks(stocked, lead, shop) == "" and shop.asked == ["SO-2"]
+    stocked.books_are_right()
+
+
+def test_a_part_is_asked_about_under_the_number_the_shop_knows(stocked: Floor) -> None:
+    with stocked.database.transaction(stocked.actor()) as session:
+        session.execute(select(Shop)).scalar_one().connector = "jd"
+    whole = said("SO-1", ("A1", 3))
+    part = splits(stocked, takes(stocked, whole), "A1", 1)
+    shop = Live(whole)
+    assert asks(stocked, part, shop) == "" and shop.asked == ["SO-1"]
