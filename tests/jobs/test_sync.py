@@ -11,8 +11,10 @@ from sqlalchemy import select, update
 from tests.floor import Floor
 from wms.clock import now
 from wms.connectors import ConnectorError, Pushed, Shipment
+from wms.flows import pushes
 from wms.jobs import sync
-from wms.models import Order, OrderState, Parcel, ParcelState, Push, PushState
+from wms.models import Order, OrderState, Parcel, ParcelState, Push, PushState, Waybill, WaybillState
+from wms.waybills import NumberUsed
 
 
 class Shop:
@@ -119,3 +121,66 @@ def test_twenty_failures_are_given_up_and_said(shipped: Floor) -> None:
         session.execute(update(Push).values(attempts=sync.GIVE_UP_AFTER - 1))
     push(shipped, Shop(SO1=ConnectorError(permanent=False, reason="busy", message="busy")))
     assert states(shipped) == ["dead", "acknowledged", "acknowledged"]
+
+
+class Correcting(Shop):
+    """A shop where the number of a parcel can be changed."""
+
+    def __init__(self, **answers: Any) -> None:
+        super().__init__(**answers)
+        self.corrected: list[tuple[str, str]] = []
+
+    def correct_shipment(self, shipment: Shipment, wrong: str) -> Pushed:
+        self.corrected.append((wrong, shipment.waybill_no))
+        return Pushed("acknowledged", "changed")
+
+
+def first_parcel(floor: Floor) -> tuple[int, str]:
+    with floor.database.reading() as session:
+        row = session.execute(
+            select(Parcel.id, Waybill.number).join(Waybill, Waybill.parcel_id == Parcel.id).order_by(Parcel.id)
+        ).first()
+        assert row is not None
+        return row[0], row[1]
+
+
+def correct(floor: Floor, parcel_id: int, number: str) -> None:
+    with floor.database.transaction(floor.actor()) as session:
+        pushes.correct(session, floor.warehouse_id, parcel_id, number)
+
+
+def test_a_wrong_number_that_was_told_is_corrected_there_once(shipped: Floor) -> None:
+    shop = Correcting()
+    push(shipped, shop)
+    parcel_id, wrong = first_parcel(shipped)
+    with pytest.raises(NumberUsed):
+        correct(shipped, parcel_id, wrong)
+    correct(shipped, parcel_id, "RIGHT00001")
+    assert push(shipped, shop).counts == {"acknowledged": 1}
+    assert shop.corrected == [(wrong, "RIGHT00001")] and shop.calls == 3
+    assert push(shipped, shop).counts == {} and states(shipped) == ["acknowledged"] * 3
+    with shipped.database.reading() as session:
+        kept = session.execute(
+            select(Waybill.number, Waybill.state).where(Waybill.parcel_id == parcel_id).order_by(Waybill.id)
+        ).all()
+    assert [tuple(row) for row in kept] == [(wrong, WaybillState.VOID), ("RIGHT00001", WaybillState.LIVE)]
+    shipped.books_are_right()
+
+
+def test_a_wrong_number_that_was_not_told_simply_goes_out_right(shipped: Floor) -> None:
+    shop = Correcting()
+    parcel_id, _wrong = first_parcel(shipped)
+    correct(shipped, parcel_id, "RIGHT00002")
+    push(shipped, shop)
+    assert shop.corrected == [] and "RIGHT00002" in {one.waybill_no for one in shop.taken.values()}
+
+
+def test_a_shop_that_cannot_change_a_number_says_so_to_a_person(shipped: Floor) -> None:
+    shop = Shop()
+    push(shipped, shop)
+    parcel_id, wrong = first_parcel(shipped)
+    correct(shipped, parcel_id, "RIGHT00003")
+    assert push(shipped, shop).counts == {"conflict": 1}
+    with shipped.database.reading() as session:
+        row = session.execute(select(Push).where(Push.state == PushState.CONFLICT)).scalar_one()
+        assert row.reason == sync.CORRECT_BY_HAND and row.evidence["wrong"] == wrong

@@ -7,15 +7,21 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from wms import journal, waybills
 from wms.clock import now
-from wms.errors import ChangedMeanwhile, NotFound, term
+from wms.errors import N_, ChangedMeanwhile, NotFound, Refusal, term
 from wms.journal import advance
-from wms.models import Order, Parcel, Push, PushState, Shop, Waybill, WaybillState
+from wms.models import Order, Parcel, ParcelState, Push, PushState, Shop, Waybill, WaybillState
 
 S = PushState
 STEPS = {S.RETRY: {S.PENDING}, S.CONFLICT: {S.PENDING}, S.DEAD: {S.PENDING}}
 STUCK = (S.CONFLICT, S.DEAD)
 OUTSTANDING = (S.PENDING, S.SENDING, S.RETRY, S.CONFLICT, S.DEAD)
+
+
+class NotGone(Refusal):
+    message = N_("Parcel %(parcel)s has not left. Void it and label it again.")
+    answer = "look"
 
 
 def send_again(session: Session, warehouse_id: int, push_id: int) -> Push:
@@ -53,6 +59,39 @@ def send_once_more(session: Session, warehouse_id: int, order_id: int) -> int:
         advance(session, push, S.PENDING, {S.ACKNOWLEDGED: {S.PENDING}})
         push.next_at, push.leased_until, push.attempts = now(), None, 0
     return len(rows)
+
+
+def correct(session: Session, warehouse_id: int, parcel_id: int, number: str) -> Waybill:
+    """A parcel that left under a number that was wrong gets the right one; shops that know the wrong one are told.
+
+    The wrong number stays used for good (R33). What a shop was not told yet simply goes out right.
+    """
+    parcel = session.execute(
+        select(Parcel)
+        .where(Parcel.warehouse_id == warehouse_id, Parcel.id == parcel_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).scalar_one_or_none()
+    if parcel is None:
+        raise NotFound(what=term("The parcel"))
+    if parcel.state not in (ParcelState.HANDED_OVER, ParcelState.ACKNOWLEDGED):
+        raise NotGone(parcel=parcel.code)
+    rows = session.execute(
+        select(Push).where(Push.warehouse_id == warehouse_id, Push.parcel_id == parcel_id).with_for_update()
+    ).scalars()
+    pushes = list(rows)
+    if any(push.state is S.SENDING for push in pushes):
+        raise ChangedMeanwhile(what=parcel.code)  # what is under way is waited for
+    wrong = waybills.live(session, parcel)
+    assert wrong is not None, "what left has a number"
+    wrong.state = WaybillState.VOID
+    session.flush()
+    right = waybills.enter(session, parcel, number)
+    journal.note(session, parcel, "number_corrected", wrong.number, right.number)
+    for push in pushes:
+        push.wrong_no = push.wrong_no or (wrong.number if push.state is S.ACKNOWLEDGED else "")
+        push.state, push.next_at, push.leased_until, push.attempts = S.PENDING, now(), None, 0
+    return right
 
 
 def outstanding(session: Session, warehouse_id: int) -> dict[PushState, int]:

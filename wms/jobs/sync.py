@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from wms import journal
 from wms.clock import now
-from wms.connectors import Connector, ConnectorError, Pushed, Shipment, connector_for
+from wms.connectors import Connector, ConnectorError, Corrects, Pushed, Shipment, connector_for
 from wms.db import Actor, Database
 from wms.errors import N_
 from wms.jobs import lanes
@@ -43,6 +43,10 @@ LONGEST_RETRY = timedelta(hours=1)
 GIVE_UP_AFTER = 20
 
 LOOK_AGAIN = timedelta(seconds=30)
+CORRECT_BY_HAND = N_(
+    "This shop cannot change a number that it was told. Change %(wrong)s of order %(order)s to %(waybill)s "
+    "there by hand."
+)
 OTHERS_TO_COME = N_("The shop is told when the last parcel of this order has left.")
 ONLY_GIFTS = N_("Only gifts are in this parcel; the shop is not told of it.")
 BROKE = N_("The connector broke: %(fault)s")
@@ -84,7 +88,7 @@ def push_outstanding(
             continue
         what = f"{warehouse_id}-{push_id}"
         try:
-            shop, shipment, complete = _shipment(database, warehouse_id, push_id)
+            shop, shipment, complete, wrong = _shipment(database, warehouse_id, push_id)
             what = f"{shop.code} {shipment.shop_order_no} {shipment.waybill_no}"
             if shop.id not in connectors:
                 connectors[shop.id] = lanes.reach(database, shop, connect)
@@ -96,7 +100,7 @@ def push_outstanding(
                 _put_back(database, warehouse_id, push_id, OTHERS_TO_COME, {})
                 report.counts["waits"] += 1
                 continue
-            outcome: Pushed | ConnectorError = connectors[shop.id].push_shipment(shipment)
+            outcome: Pushed | ConnectorError = _tell(connectors[shop.id], shipment, wrong)
         except ConnectorError as error:
             outcome = error
             if error.reason in lanes.SHOP_WIDE:
@@ -119,6 +123,16 @@ def push_outstanding(
             report.lines.append(f"{what}: {state.value}: {said}")
         progress(number + 1)
     return report
+
+
+def _tell(connector: Connector, shipment: Shipment, wrong: str) -> Pushed:
+    """Tell the shop of a parcel, or put its right number in the place of a ``wrong`` one that was told before."""
+    if not wrong:
+        return connector.push_shipment(shipment)
+    if not isinstance(connector, Corrects):
+        facts = {"order": shipment.shop_order_no, "wrong": wrong, "waybill": shipment.waybill_no}
+        return Pushed("conflict", CORRECT_BY_HAND, facts)
+    return connector.correct_shipment(shipment, wrong)
 
 
 def _due(database: Database, limit: int, all_now: bool) -> list[tuple[int, int, int]]:
@@ -166,8 +180,8 @@ def _put_back(database: Database, warehouse_id: int, push_id: int, reason: str, 
         push.reason, push.evidence, push.next_at = reason, facts, now() + LOOK_AGAIN
 
 
-def _shipment(database: Database, warehouse_id: int, push_id: int) -> tuple[Shop, Shipment, bool]:
-    """The shop, the parcel with the order's others that left, and whether the whole order has left."""
+def _shipment(database: Database, warehouse_id: int, push_id: int) -> tuple[Shop, Shipment, bool, str]:
+    """The shop, the parcel with the order's others that left, whether the whole order has left, a number to correct."""
     with database.reading() as session:
         push = session.get_one(Push, (warehouse_id, push_id))
         order = session.get_one(Order, (warehouse_id, push.order_id))
@@ -193,7 +207,7 @@ def _shipment(database: Database, warehouse_id: int, push_id: int) -> tuple[Shop
         others = tuple(each for each in told.values() if each.lines)
         complete = _complete(session, order)
         mine = replace(mine, others=others, complete=complete, told=order.raw)
-        return session.get_one(Shop, push.shop_id), mine, complete
+        return session.get_one(Shop, push.shop_id), mine, complete, push.wrong_no
 
 
 def _complete(session: Session, order: Order) -> bool:
@@ -262,7 +276,7 @@ def _record(database: Database, warehouse_id: int, push_id: int, outcome: Pushed
             push.reason, push.evidence = outcome.answer, plain(outcome.evidence)
             push.state = PushState(outcome.state)
             if push.state is PushState.ACKNOWLEDGED:
-                push.acknowledged_at = at
+                push.acknowledged_at, push.wrong_no = at, ""
                 _acknowledge(session, push)
         else:
             push.reason, push.evidence = outcome.message, plain(outcome.facts)

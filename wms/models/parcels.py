@@ -266,3 +266,5 @@ class Push(InWarehouse, Base):
     acknowledged_at: Mapped[datetime | None]
     reason: Mapped[str] = mapped_column(Text, default="")
     evidence: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    wrong_no: Mapped[str] = mapped_column(String(40), default="", server_default="")
+    """The number that the shop was told and that was wrong: it is corrected there, not told as another parcel."""

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from wms import components, gate_checks, labels, taken_back, together, trace
 from wms.errors import N_, BadQuantity, NotFound, Refusal, term
-from wms.flows import board, cancel, merge, orders, pack, printing, release, take_in
+from wms.flows import board, cancel, merge, orders, pack, printing, pushes, release, take_in
 from wms.flows.release import Released
 from wms.models import Carrier, Order, OrderLine, OrderState, Parcel, ParcelState, PrintJob, Role, Shop, Warehouse, Wave
 from wms.order_states import locked
@@ -418,6 +418,16 @@ def print_more(session: Session, order_id: int) -> Message | None:
     printer = at_printer.chosen(session, kind)
     pack.print_more(session, parcel, kind, printer, at_printer.press(kind, parcel.id))
     return done(N_("%(parcel)s: on its way to %(printer)s."), parcel=parcel.code, printer=printer.name)
+
+
+@bp.post("/desk/orders/<int:order_id>/correct")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def correct_number(session: Session, order_id: int) -> Message | None:
+    """The number of a parcel that left was wrong: it gets the right one, and its shops are told."""
+    parcel = _parcel(session, order_id)
+    right = pushes.correct(session, operator().warehouse_id, parcel.id, request.form.get("right_number", ""))
+    return done(N_("The parcel has number %(number)s now. Its shop is told within a minute."), number=right.number)
 
 
 @bp.post("/desk/orders/<int:order_id>/label")
