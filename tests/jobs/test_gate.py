@@ -145,3 +145,25 @@ def test_a_file_shop_is_not_asked(of_shop: tuple[Floor, int, Asked]) -> None:
     shop_kind(floor, "csv", fail_closed=True)
     gate.ask(floor.database, floor.warehouse_id, order_id, connect=lambda _k, _s: shop)
     assert stands(floor, order_id) == ""
+
+
+def test_the_second_parcel_of_an_order_goes_though_the_first_made_it_shipped_there(
+    of_shop: tuple[Floor, int, Asked],
+) -> None:
+    floor, order_id, shop = of_shop
+    shop.orders[0] = replace(shop.orders[0], state="shipped")
+    assert ask(floor, order_id, shop).verdict is Verdict.STOP
+    with floor.database.transaction(floor.actor()) as session:
+        session.execute(update(GateCheck).values(verdict=Verdict.GO, reason=""))
+    floor.pack_all([order_id])
+    ship_it(floor)
+    assert ask(floor, order_id, shop).verdict is Verdict.GO
+
+
+def ship_it(floor: Floor) -> None:
+    from wms.flows import ship
+    from wms.models import Waybill
+
+    with floor.database.transaction(floor.actor()) as session:
+        number = session.execute(select(Waybill.number)).scalar_one()
+        ship.scan(session, ship.manifest_for(session, floor.carrier("JD")), number)

@@ -18,7 +18,7 @@ from wms.db import Actor, Database
 from wms.errors import N_
 from wms.flows import take_in
 from wms.jobs import intake, lanes
-from wms.models import GateCheck, Order, Shop, ShopLane, Verdict
+from wms.models import GateCheck, Order, Push, Shop, ShopLane, Verdict
 
 PATIENCE_S = 3.0
 """Longer than this no packer is kept waiting; the answer that comes later counts at the next look."""
@@ -112,8 +112,16 @@ def _ask(database: Database, shop: Shop, order_id: int, order_no: str, connect: 
         facts = {name: str(value) for name, value in error.facts.items()}
         _remember(database, shop.warehouse_id, order_id, Verdict.UNKNOWN, error.message, facts)
         return
+    if state == "shipped" and _ours_left(database, shop, order_id):
+        state = "paid"  # by a parcel of ours: this is the next one of the same order
     reason = _STOPS.get(state, "") or (take_in.HOLDS[hold] if hold in _HOLDS else "")
     _remember(database, shop.warehouse_id, order_id, Verdict.STOP if reason else Verdict.GO, reason)
+
+
+def _ours_left(database: Database, shop: Shop, order_id: int) -> bool:
+    with database.reading() as session:
+        left = select(Push.id).where(Push.warehouse_id == shop.warehouse_id, Push.order_id == order_id).limit(1)
+        return session.execute(left).first() is not None
 
 
 def _newest(database: Database, shop: Shop, connector: Connector, order_no: str) -> tuple[str, str]:
