@@ -176,6 +176,7 @@ class Rows:
                 while parcel.state is ParcelState.OPEN:
                     line = next(each for each in pack.lines(session, parcel) if each.packed < each.wanted)
                     pack.put_in(session, parcel, line.item, 1)
+                pack.memo_seen(session, parcel)
                 pack.weigh(session, parcel, station, "500")
 
     def ship_all(self, order_ids: list[int]) -> None:

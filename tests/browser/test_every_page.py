@@ -39,7 +39,7 @@ NO_PAGES = {
     "/setup/qr.svg": "a picture inside /setup",
     "/pack/label": "a part of /pack, seen there",
     "/desk/now": "a part of /desk, seen there",
-    "/components": "for the packing page's own use, see test_components.py",
+    "/components": "for the packing page's own use, see test_print_components.py",
     "/desk/labels/templates/shipped/<kind>.png": "a picture inside /desk/labels/templates",
     "/static/<path:filename>": "files",
     "/sw.js": "a program of the browser",

@@ -152,7 +152,7 @@ def delivery(code: str, *lines: tuple[str, int], more: str = "", name: str = "�
     return (
         f"<request><deliveryOrder><deliveryOrderCode>{escape(code)}</deliveryOrderCode><orderType>JYCK</orderType>"
         f"<warehouseCode>WH1</warehouseCode><shopNick>店铺</shopNick>{more}<receiverInfo><name>{name}</name>"
-        "<province>浙江省</province><city>杭州市</city><detailAddress>文**路</detailAddress></receiverInfo>"
+        "<province>浙江省</province><city>杭州市</city><detailAddress>文**路</detailAddress><oaid>OA-1</oaid></receiverInfo>"
         f"</deliveryOrder>{lines_of(*lines, condition=condition)}</request>"
     )
 

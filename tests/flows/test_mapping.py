@@ -27,7 +27,8 @@ def rows(database: Database, settings: Settings) -> Rows:
 
 def said(number: str, *skus: str, hold: str = "") -> ShopOrder:
     lines = tuple(ShopLine(f"{n}", sku, f"at the shop {sku}", 2, 100) for n, sku in enumerate(skus))
-    return ShopOrder(number, now(), "paid", lines, Recipient(name="x", address="y"), hold=hold)
+    to = Recipient(name="x", phone="13800000000", province="浙江省", address="y 1 号")
+    return ShopOrder(number, now(), "paid", lines, to, hold=hold)
 
 
 def take(rows: Rows, *orders: ShopOrder) -> Shop:

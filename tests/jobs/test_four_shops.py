@@ -465,6 +465,7 @@ def _pack(rows: Rows, order_ids: list[int], split: set[int], engine: Engine) -> 
                         if order_id in split and parcel.state is ParcelState.OPEN:
                             pack.parcel_full(session, parcel)
                             split.discard(order_id)
+                    pack.memo_seen(session, parcel)
                     pack.weigh(session, parcel, station, "500")
             labelled.append(order_id)
         except Refusal:

@@ -80,7 +80,7 @@ def signed_json(
 def an_order(number: str, state: str = "paid", qty: int = 1) -> dict[str, Any]:
     return {
         "order_no": number, "state": state, "currency": "CNY",
-        "recipient": {"name": "张*", "province": "上海市", "city": "上海市", "address": "**路 1 号"},
+        "recipient": {"name": "张*", "province": "上海市", "city": "上海市", "address": "**路 1 号", "oaid": "OA-1"},
         "lines": [{"ref": "1", "sku": "A1", "name": "杯子", "qty": qty, "price": "19.99"}],
     }  # fmt: skip
 
@@ -244,6 +244,7 @@ def test_shopify_tells_and_the_order_is_read_from_it(floor: Floor, door: httpx.C
     with fake.net.running():
         shop(floor, "SFY", "shopify", url=fake.net.url, token=fake.token, webhook_secret=f"old {APP_SECRET}")
         node = fake.order("1001", ("A1", 2))
+        node["shippingAddress"] |= {"name": "Tester", "phone": "02100000000", "address1": "1 Test Road"}
         number = int(str(node["id"]).rsplit("/", 1)[1])
         # What the message says of state and pieces is not believed: the shop is asked.
         body = json.dumps({"id": number, "name": "#lies", "cancelled_at": "2026-11-21T00:00:00Z"}).encode()
