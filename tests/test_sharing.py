@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.connectors.untimed import untimed
 from wms.planning.sharing import Claim, may_tell, narrowest, share_out
 
 claims = st.lists(st.tuples(st.integers(-5, 130), st.none() | st.integers(-3, 60)), min_size=0, max_size=6).map(
@@ -12,6 +13,7 @@ claims = st.lists(st.tuples(st.integers(-5, 130), st.none() | st.integers(-3, 60
 )
 
 
+@untimed
 @given(st.integers(-20, 500), claims)
 def test_the_sum_is_never_above_the_stock(stock: int, asked: list[Claim]) -> None:
     given_out = share_out(stock, asked)
@@ -23,6 +25,7 @@ def test_the_sum_is_never_above_the_stock(stock: int, asked: list[Claim]) -> Non
             assert given_out[claim.shop] <= max(claim.quota, 0)
 
 
+@untimed
 @given(st.integers(0, 500), st.lists(st.integers(1, 100), min_size=1, max_size=6))
 def test_whole_shares_give_all_of_it_away_and_no_piece_is_lost_by_rounding(stock: int, shares: list[int]) -> None:
     given_out = share_out(stock, [Claim(number, share) for number, share in enumerate(shares)])
@@ -42,6 +45,7 @@ def test_quotas_come_first_and_the_rest_is_shared() -> None:
     assert share_out(4, asked) == {3: 4, 1: 0, 2: 0}
 
 
+@untimed
 @given(
     st.integers(2, 4).flatmap(
         lambda shops: st.tuples(
