@@ -130,17 +130,11 @@ def test_the_morning_mail_and_the_nights_address_are_off_until_set(tmp_path: Pat
     assert said.mail_to == ("a@example.com", "b@example.com") and said.mail_tls == "ssl"
     assert "a password" not in repr(Settings.from_environment({**base, "WMS_MAIL_PASSWORD": "a password"}))
     for name, bad in (
-<<<<<<< HEAD
         ("MAIL_TO", "nobody"),
         ("MAIL_TLS", "yes"),
         ("MAIL_LANGUAGE", "de"),
         ("NIGHT_URL", "ftp://x"),
         ("NIGHT_DAYS", "0"),
     ):
-=======
-        ("MAIL_TO", "nobody"), ("MAIL_TLS", "yes"), ("MAIL_LANGUAGE", "de"), ("NIGHT_URL", "ftp://x"),
-        ("NIGHT_DAYS", "0"),
-    ):  # fmt: skip
->>>>>>> stock-push
         with pytest.raises(BadSetting, match=f"WMS_{name}"):
             Settings.from_environment({**base, f"WMS_{name}": bad})
