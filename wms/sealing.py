@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 import json
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 SEALED = "sealed"
 _keys: list[str] = []
@@ -37,10 +38,6 @@ def use_key(secret: str) -> None:
 
 @cache
 def _box(secret: str) -> Fernet:
-    from cryptography.fernet import Fernet
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
     key = HKDF(SHA256(), 32, salt=None, info=b"wms: settings of shops").derive(secret.encode())
     return Fernet(base64.urlsafe_b64encode(key))
 
@@ -58,8 +55,6 @@ def unseal(stored: dict[str, Any]) -> dict[str, Any]:
     """The settings again; what an older release stored in the open is given as it is. Raises CannotOpen."""
     if set(stored) != {SEALED}:
         return stored
-    from cryptography.fernet import InvalidToken
-
     for secret in _keys:
         try:
             opened: dict[str, Any] = json.loads(_box(secret).decrypt(str(stored[SEALED]).encode()))
