@@ -24,6 +24,13 @@ class Stopped(Refusal):
     block = True
 
 
+class AddressChanged(Refusal):
+    """The label, or the parcel shared with others, bears the address that the buyer changed."""
+
+    message = N_("The buyer changed the address of order %(order)s. Put it aside; a supervisor decides.")
+    block = True
+
+
 class ShopSilent(Refusal):
     """The shop wants its word before each label (``fail_closed``) and could not be asked."""
 
@@ -59,6 +66,8 @@ def stands(session: Session, order: Order) -> Refusal | None:
 
 
 def _stands(session: Session, order: Order) -> Refusal | None:
+    if order.new_recipient is not None:
+        return AddressChanged(order=order.shop_order_no)
     check, shop = of(session, order), session.get_one(Shop, order.shop_id)
     if check is not None and check.verdict is Verdict.STOP and not overridden(check):
         return Stopped(order=order.shop_order_no, why=Term(check.reason))
@@ -97,8 +106,11 @@ def remember(
 def let_pass(session: Session, order: Order, why: str) -> None:
     """A supervisor takes it upon their name: the order goes out though the shop stops it, or says nothing."""
     why = why.strip()[:200]
-    if stands(session, order) is None:
+    stopped = stands(session, order)
+    if stopped is None:
         raise NothingStops(order=order.shop_order_no)
+    if isinstance(stopped, AddressChanged):
+        raise stopped  # which address it is has to be said
     if not why:
         raise NoReason(order=order.shop_order_no)
     for home in together.homes_of(session, order):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -331,7 +331,11 @@ def _sender(session: Session, order: Order, warehouse: Warehouse) -> dict[str, s
 
 def masked_recipient(order: Order) -> dict[str, str]:
     """Who gets it, as the label shows it: for screens whose work does not need more (R45)."""
-    to = order.recipient
+    return masked(order.recipient)
+
+
+def masked(to: Mapping[str, Any]) -> dict[str, str]:
+    """A recipient as a label shows it."""
     region = " ".join(
         str(part) for name in ("country", "province", "city", "district", "town") if (part := to.get(name))
     )

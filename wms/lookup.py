@@ -19,6 +19,7 @@ from wms.models import (
     Order,
     Parcel,
     Receipt,
+    ReceiptState,
     Station,
     Waybill,
 )
@@ -159,13 +160,26 @@ class _Desk:
         ).scalars()
         return [Found(kind, row, self.scanned) for row in rows]
 
+    def receipts(self) -> list[Found]:
+        """By its own code, else what the parcel with this waybill number brings (R44)."""
+        found = self.by_code(Receipt, Receipt.code, "receipt")
+        if found or self.own is not None:
+            return found
+        numbers = {self.scanned.plain.upper(), self.scanned.value.upper()} - {""}
+        brought = select(Receipt).where(
+            Receipt.warehouse_id == self.warehouse_id,
+            Receipt.waybill_no.in_(numbers),
+            Receipt.state != ReceiptState.DONE,
+        )
+        return [Found("receipt", row, self.scanned) for row in self.session.execute(brought).scalars()]
+
     def of(self, kind: str) -> list[Found]:
         tables: dict[str, Callable[[], list[Found]]] = {
             "tote": lambda: self.locations(tote=True),
             "location": lambda: self.locations(tote=False),
             "item": self.items,
             "parcel": self.parcels,
-            "receipt": lambda: self.by_code(Receipt, Receipt.code, "receipt"),
+            "receipt": self.receipts,
             "manifest": lambda: self.by_code(Manifest, Manifest.code, "manifest"),
             "station": lambda: self.by_code(Station, Station.code, "station"),
             "order": lambda: self.by_code(Order, Order.shop_order_no, "order"),

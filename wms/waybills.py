@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from datetime import datetime
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -305,7 +306,14 @@ def _given(session: Session, parcel: Parcel) -> Waybill | None:
     )
     if not given:
         return None
-    free = next((each for each in given if each.waybill_id is None and each.carrier_id == parcel.carrier_id), None)
+    free = next(
+        (
+            each
+            for each in given
+            if each.waybill_id is None and each.withdrawn_at is None and each.carrier_id == parcel.carrier_id
+        ),
+        None,
+    )
     if free is None:
         order = session.get_one(Order, (parcel.warehouse_id, parcel.order_id))
         raise NoPlatformWaybillLeft(order=order.shop_order_no, carrier=session.get_one(Carrier, parcel.carrier_id).name)
@@ -432,6 +440,22 @@ def attach_document(session: Session, parcel: Parcel, provider: str, document: b
     session.flush()
     journal.note(session, parcel, "platform_waybill", provider, waybill.number)
     return given
+
+
+def withdraw(session: Session, order: Order, before: datetime) -> None:
+    """Take platform waybills out of use that wait for the order and were given before: another address is inside."""
+    for given in session.execute(
+        select(PlatformWaybill).where(
+            PlatformWaybill.warehouse_id == order.warehouse_id,
+            PlatformWaybill.order_id == order.id,
+            PlatformWaybill.waybill_id.is_(None),
+            PlatformWaybill.withdrawn_at.is_(None),
+            PlatformWaybill.at < before,
+        )
+    ).scalars():
+        given.withdrawn_at = now()
+        journal.note(session, order, "platform_waybill_withdrawn", given.number, "")
+    session.flush()
 
 
 def _check(provider: str, document: bytes) -> None:

@@ -29,6 +29,11 @@ NEEDED = {
         "entryOrder/status", "orderLines/orderLine/itemCode", "orderLines/orderLine/ownerCode",
         "orderLines/orderLine/planQty", "orderLines/orderLine/actualQty",
     ),
+    "taobao.qimen.returnorder.confirm": (
+        "returnOrder/returnOrderCode", "returnOrder/warehouseCode", "returnOrder/logisticsCode",
+        "returnOrder/outBizCode", "orderLines/orderLine/itemCode", "orderLines/orderLine/ownerCode",
+        "orderLines/orderLine/planQty", "orderLines/orderLine/actualQty",
+    ),
     "taobao.qimen.inventory.report": (
         "totalPage", "currentPage", "pageSize", "warehouseCode", "checkOrderCode", "ownerCode", "outBizCode",
         "adjustType", "items/item/itemCode", "items/item/quantity",

@@ -345,9 +345,9 @@ def test_the_shops_promise_stands_on_the_order_and_the_desk_counts_the_late(stoc
     desk = stocked.hand("supervisor")
     desk.get("/desk")
     desk.sees("desk/today", "Late 1", "Due soon 1")
-    desk.get("/desk/orders", due="over")
+    desk.get("/desk/orders", only="over")
     assert "SO-1" in desk.text() and "SO-2" not in desk.text() and "SO-0" not in desk.text()
-    desk.get("/desk/orders", due="soon")
+    desk.get("/desk/orders", only="soon")
     assert "SO-2" in desk.text() and "SO-1" not in desk.text() and "SO-3" not in desk.text()
 
 

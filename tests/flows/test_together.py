@@ -54,10 +54,10 @@ def stocked(any_floor: Floor) -> Floor:
     return any_floor
 
 
-def switch(floor: Floor, on: bool, code: str = "SHOP", hours: str = "24") -> None:
+def switch(floor: Floor, on: bool, code: str = "SHOP", hours: str = "24", by_itself: str = "") -> None:
     with floor.database.transaction(ways.actor(floor, "supervisor")) as session:
         shop = session.execute(select(Shop).where(Shop.code == code)).scalar_one()
-        order_rules.switch(session, shop, "merge", on, {"hours": hours})
+        order_rules.switch(session, shop, "merge", on, {"hours": hours, "by_itself": by_itself})
 
 
 def takes(floor: Floor, order: ShopOrder, code: str = "SHOP") -> int:
@@ -406,6 +406,41 @@ def test_a_merge_is_undone_before_release_and_not_after(stocked: Floor) -> None:
     desk.act(f"/desk/orders/{other}/apart")
     assert desk.status == 409
     stocked.books_are_right()
+
+
+def test_a_shop_may_want_them_together_without_anybody_asking(stocked: Floor) -> None:
+    """As they come in: the third joins the first two; released ones, and another recipient's, stay as they are."""
+    one, two_ = takes(stocked, said("SO-1", ("A1", 1))), takes(stocked, said("SO-2", ("B2", 1)))
+    assert intake.merge_by_itself(stocked.database) == 0, "the rule only proposes"
+    switch(stocked, True, by_itself="1")
+    stranger = takes(stocked, said("SO-9", ("A1", 1), recipient=replace(TO, name="李四")))
+    assert intake.merge_by_itself(stocked.database) == 2
+    third = takes(stocked, said("SO-3", ("A1", 1)))
+    assert intake.merge_by_itself(stocked.database) == 2
+    assert [state(stocked, each) for each in (one, two_, third, stranger)] == [S.READY, S.MERGED, S.MERGED, S.READY]
+    assert intake.merge_by_itself(stocked.database) == 0
+    stocked.release(one)
+    late = takes(stocked, said("SO-4", ("A1", 1)))
+    assert intake.merge_by_itself(stocked.database) == 0
+    assert (state(stocked, one), state(stocked, late)) == (S.RELEASED, S.READY)
+    stocked.books_are_right()
+
+
+def test_what_a_person_took_apart_stays_apart(stocked: Floor) -> None:
+    switch(stocked, True, by_itself="1")
+    one, other = takes(stocked, said("SO-1", ("A1", 1))), takes(stocked, said("SO-2", ("B2", 1)))
+    assert intake.merge_by_itself(stocked.database) == 2
+    desk = stocked.hand("supervisor")
+    desk.act(f"/desk/orders/{one}/apart")
+    assert intake.merge_by_itself(stocked.database) == 0
+    assert (state(stocked, one), state(stocked, other)) == (S.READY, S.READY)
+    assert proposed(stocked) == [["SO-1", "SO-2"]], "a person may change their mind"
+    # When the shop changed one of them the merge was only looked at anew, so it comes together again by itself.
+    three, four = (takes(stocked, said(n, ("A1", 1), recipient=replace(TO, name="王五"))) for n in ("SO-3", "SO-4"))
+    assert intake.merge_by_itself(stocked.database) == 2
+    takes(stocked, said("SO-4", ("A1", 2), recipient=replace(TO, name="王五")))
+    assert (state(stocked, three), state(stocked, four)) == (S.READY, S.READY)
+    assert intake.merge_by_itself(stocked.database) == 2
 
 
 def test_the_desk_shows_who_goes_together(stocked: Floor) -> None:

@@ -15,14 +15,16 @@ from hypothesis import settings as within
 from hypothesis import strategies as st
 from sqlalchemy import func, select, update
 
+from tests import ways
 from tests.connectors import fake_erp as erp_papers
 from tests.connectors.fake_erp import CHINA, FakeErp
 from tests.connectors.shop_server import CUT, Reply
 from tests.floor import Floor
 from tests.served import served
+from wms import taken_back
 from wms.clock import now
 from wms.connectors import qimen as q
-from wms.flows import count, pack, pick, receive, ship, warehouse
+from wms.flows import count, merge, order_rules, pack, pick, receive, ship, warehouse
 from wms.jobs import erp, sync, worker
 from wms.models import (
     Barcode,
@@ -40,6 +42,8 @@ from wms.models import (
     Shop,
     ShopLane,
     Station,
+    TakenBack,
+    TakenBackState,
     Waybill,
 )
 from wms.scan import barcode_key
@@ -257,7 +261,7 @@ def test_two_equal_creates_at_once_make_one_order(any_floor: Floor) -> None:
             assert len({good(answer)["deliveryOrderId"] for answer in answers}) == 1
         assert count_of(any_floor, Order) == 5
         good(double.twice("entryorder.create", erp_papers.entry("EO-1", ("A1", 2))))
-        good(double.twice("returnorder.create", erp_papers.back("RO-1", "DO-1", ("A1", 1))))
+        good(double.twice("returnorder.create", erp_papers.back("RO-1", "shipped elsewhere", ("A1", 1))))
         receive_all(any_floor, "EO-1", ("A1", 1, False))
         assert (erp.gather(any_floor.database), erp.gather(any_floor.database)) == (1, 0)
         assert erp.push_outstanding(any_floor.database).counts == {"acknowledged": 1}
@@ -533,6 +537,7 @@ def test_two_erps_may_use_the_same_number(floor: Floor, erp_side: Erp) -> None:
 def test_a_return_is_kept_with_the_order_it_went_out_with(floor: Floor, erp_side: Erp) -> None:
     stocked(floor, erp_side)
     good(erp_side.ask("deliveryorder.create", erp_papers.delivery("DO-1", ("A1", 1))))
+    floor.ship_all([order_of(floor, "DO-1").id])
     answer = good(erp_side.twice("returnorder.create", erp_papers.back("RO-1", "DO-1", ("A1", 1))))
     with floor.database.reading() as session:
         row = session.execute(select(ErpDocument)).scalar_one()
@@ -543,7 +548,71 @@ def test_a_return_is_kept_with_the_order_it_went_out_with(floor: Floor, erp_side
             "SF9",
         )
         assert row.order_id == order_of(floor, "DO-1").id and row.body["lines"][0]["qty"] == 1
+        assert session.get_one(Receipt, (row.warehouse_id, row.receipt_id)).returned
     good(erp_side.twice("order.cancel", erp_papers.cancel("RO-1", "THRK")))
+
+
+def test_what_comes_back_is_found_by_its_parcel_graded_and_told_once(floor: Floor, erp_side: Erp) -> None:
+    """R44: scanned at the door, good or damaged with the booking, never more than was announced."""
+    stocked(floor, erp_side, 10)
+    good(erp_side.ask("deliveryorder.create", erp_papers.delivery("DO-1", ("A1", 4))))
+    floor.ship_all([order_of(floor, "DO-1").id])
+    good(erp_side.twice("returnorder.create", erp_papers.back("RO-1", "DO-1", ("A1", 3))))
+    hand = floor.hand("picker")
+    hand.get("/receive")
+    hand.sees("receive/choose", "RO-1", "Comes back: order DO-1", "SF9")
+    hand.act("/receive/find", code="sf9")
+    hand.sees("receive/scan_item", "Return", "RO-1", "DO-1")
+    floor.item("B2")
+    at = f"/receive/{receipt_id(floor)}"
+    hand.act(f"{at}/scan", code="B2")
+    assert "not in return RO-1" in hand.said
+    for qty, damaged in (("2", ""), ("1", "1")):
+        hand.act(f"{at}/scan", code="A1")
+        hand.act(f"{at}/book", item=item_id(floor, "A1"), qty=qty, **({"damaged": damaged} if damaged else {}))
+        assert hand.status == 200, hand.text()
+    hand.act(f"{at}/scan", code="A1")
+    hand.act(f"{at}/book", item=item_id(floor, "A1"), qty="1")
+    assert "Only 0 more of A1" in hand.said
+    hand.act(f"{at}/close")
+    assert ways.held(floor, "A1", "DOCK-01") == (3, 0)
+    erp_side.net.after = lambda call: CUT  # it took it and forgot to answer
+    assert erp.gather(floor.database) == 1 and erp.gather(floor.database) == 0
+    assert erp.push_outstanding(floor.database, all_now=True).counts == {"retry": 1}
+    erp_side.net.after = lambda call: None
+    assert erp.push_outstanding(floor.database, all_now=True).counts == {"acknowledged": 1}
+    [news] = erp_side.news("returnOrder")
+    head, [line] = news.find("returnOrder"), list(news.iter("orderLine"))
+    assert head is not None
+    told = [head.findtext(name) for name in ("returnOrderCode", "warehouseCode", "logisticsCode", "expressCode")]
+    assert told == ["RO-1", "WH1", "OTHER", "SF9"]
+    assert (line.findtext("planQty"), line.findtext("actualQty"), line.findtext("ownerCode")) == ("3", "3", "OWN")
+    graded = sorted((b.findtext("inventoryType"), b.findtext("actualQty")) for b in line.iter("batch"))
+    assert graded == [("CC", "1"), ("ZP", "2")]
+    floor.books_are_right()
+
+
+def test_never_more_comes_back_than_went_out(floor: Floor, erp_side: Erp) -> None:
+    stocked(floor, erp_side, 10)
+    good(erp_side.ask("deliveryorder.create", erp_papers.delivery("DO-1", ("A1", 4))))
+    refused(erp_side.twice("returnorder.create", erp_papers.back("RO-1", "DO-1", ("A1", 1))), "more-than-shipped")
+    floor.ship_all([order_of(floor, "DO-1").id])
+    refused(erp_side.twice("returnorder.create", erp_papers.back("RO-1", "DO-1", ("A1", 5))), "more-than-shipped", "4")
+    good(erp_side.twice("returnorder.create", erp_papers.back("RO-1", "DO-1", ("A1", 3))))
+    refused(erp_side.twice("returnorder.create", erp_papers.back("RO-2", "DO-1", ("A1", 2))), "more-than-shipped", "1")
+    good(erp_side.twice("order.cancel", erp_papers.cancel("RO-1", "THRK")))
+    good(erp_side.twice("returnorder.create", erp_papers.back("RO-2", "DO-1", ("A1", 4))))
+    refused(erp_side.twice("returnorder.create", erp_papers.back("RO-3", "DO-1", ("ZZ", 1))), "item-unknown", "ZZ")
+
+
+def receipt_id(floor: Floor) -> int:
+    with floor.database.reading() as session:
+        return session.execute(select(Receipt.id)).scalar_one()
+
+
+def item_id(floor: Floor, sku: str) -> int:
+    with floor.database.reading() as session:
+        return session.execute(select(Item.id).where(Item.sku == sku)).scalar_one()
 
 
 # What is told
@@ -690,7 +759,8 @@ def test_the_worker_tells_by_itself(floor: Floor, erp_side: Erp) -> None:
 
 def close_empty(floor: Floor) -> None:
     with floor.database.transaction(floor.actor()) as session:
-        work = receive.start(session, floor.operator_id("picker"), session.execute(select(Receipt)).scalar_one())
+        announced = session.execute(select(Receipt).where(~Receipt.returned)).scalar_one()
+        work = receive.start(session, floor.operator_id("picker"), announced)
         receive.close(session, work)
 
 
@@ -713,3 +783,24 @@ def test_the_desk_shows_what_erps_announced_and_tells_again_what_was_refused(flo
     desk.get("/desk/erp")
     assert "入库单不存在" not in desk.text()
     assert floor.hand("picker").get("/desk/erp") and floor.hand("picker").client.get("/desk/erp").status_code == 403
+
+
+def test_a_merged_order_cancelled_after_the_label_waits_for_a_supervisor(floor: Floor, erp_side: Erp) -> None:
+    """R29: the ERP is told that it is too late for its program; the parcel stays here until a person has decided."""
+    stocked(floor, erp_side)
+    for number in ("DO-1", "DO-2"):
+        good(erp_side.ask("deliveryorder.create", erp_papers.delivery(number, ("A1", 1))))
+    with floor.database.transaction(floor.actor()) as session:
+        shop = session.execute(select(Shop).where(Shop.connector == "qimen")).scalar_one()
+        order_rules.switch(session, shop, "merge", True, {"hours": "24"})
+        lead = merge.merge(session, floor.warehouse_id, [order_of(floor, n).id for n in ("DO-1", "DO-2")]).id
+    floor.release(lead)
+    ways.picked(floor, lead)
+    parcel = ways.labelled(floor)
+    refused(erp_side.twice("order.cancel", erp_papers.cancel("DO-2", "JYCK")), "refused", "已出面单")
+    with floor.database.reading() as session:
+        asked = session.execute(select(TakenBack.qty, TakenBack.state)).all()
+    assert [tuple(row) for row in asked] == [(1, TakenBackState.ASKED)]
+    with pytest.raises(taken_back.AskedAfterLabel):
+        ways.handed_over(floor, parcel)
+    floor.books_are_right()

@@ -274,6 +274,7 @@ def _orders(database: Database, args: argparse.Namespace, data: bytes) -> int:
     from wms.db import Actor
     from wms.errors import Refusal
     from wms.flows import cancel, catalogue, take_in
+    from wms.jobs import intake
     from wms.models import Shop
 
     warehouse_id = _warehouse_id(database)
@@ -312,14 +313,12 @@ def _orders(database: Database, args: argparse.Namespace, data: bytes) -> int:
         for number, order in enumerate(file.orders, 1):
             try:
                 with database.transaction(actor) as session:
-                    decision = take_in.take(session, shop, order)
-                    if decision.fate == "intercept":  # R28: stopped wherever it stands
-                        cancel.cancel(session, take_in.order_row(session, shop, order.shop_order_no), "shop")
-                    elif decision.fate == "part":  # R29: these lines alone
-                        cancel.take_back(session, take_in.order_row(session, shop, order.shop_order_no), decision.parts)
-                decisions.append(decision)
+                    decisions.append(intake.take(session, shop, order))
             except (Refusal, DBAPIError) as error:
                 failed += 1
+                if isinstance(error, cancel.Labelled):
+                    with database.transaction(actor) as session:
+                        intake.ask_supervisor(session, shop, order)
                 print(f"{order.shop_order_no}: failed: {error if isinstance(error, Refusal) else error.orig}")
             if number % 100 == 0:
                 print(f"  {number} / {len(file.orders)}", file=sys.stderr, flush=True)

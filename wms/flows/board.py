@@ -7,7 +7,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from wms.clock import now
@@ -16,6 +16,7 @@ from wms.models import (
     Carrier,
     Count,
     CountState,
+    GateCheck,
     Item,
     Order,
     OrderLine,
@@ -24,6 +25,9 @@ from wms.models import (
     Shop,
     Shortage,
     ShortageState,
+    TakenBack,
+    TakenBackState,
+    Verdict,
     Warehouse,
     first_id,
 )
@@ -95,6 +99,35 @@ def due(session: Session, warehouse_id: int) -> dict[str, int]:
     }
 
 
+def _stopped() -> Any:
+    """Orders under way that their shop stops and nobody has decided about: cancelled or held there after all, pieces
+    taken back after the label (R29), another address after the label.
+    """
+    asked = select(TakenBack.id).where(
+        TakenBack.warehouse_id == Order.warehouse_id,
+        TakenBack.order_id == Order.id,
+        TakenBack.state == TakenBackState.ASKED,
+    )
+    said = select(GateCheck.id).where(
+        GateCheck.warehouse_id == Order.warehouse_id,
+        GateCheck.order_id == Order.id,
+        GateCheck.verdict == Verdict.STOP,
+        or_(GateCheck.override_at.is_(None), GateCheck.override_for != GateCheck.reason),
+    )
+    return and_(
+        Order.state.in_((*TO_LEAVE, S.MERGED)), or_(Order.new_recipient_at.is_not(None), exists(asked), exists(said))
+    )
+
+
+def stopped(session: Session, warehouse_id: int) -> int:
+    """How many orders their shop stops, which a supervisor must decide about."""
+    return int(
+        session.execute(
+            select(func.count()).select_from(Order).where(Order.warehouse_id == warehouse_id, _stopped())
+        ).scalar_one()
+    )
+
+
 def to_decide(session: Session, warehouse_id: int) -> int:
     return int(
         session.execute(
@@ -122,11 +155,11 @@ def listed(
     begins: str,
     offset: int,
     limit: int,
-    which_due: str = "",
+    which: str = "",
 ) -> list[tuple[Order, str, str, int]]:
     """Orders with shop, carrier and pieces: most urgent first where they wait, else newest first.
 
-    ``which_due``: only those that are late ("over"), or must leave soon ("soon").
+    ``which``: only those that are late ("over"), that must leave soon ("soon"), or that their shop stops ("stopped").
     """
     query = (
         select(Order, Shop.name, func.coalesce(Carrier.name, ""))
@@ -140,9 +173,9 @@ def listed(
         query = query.where(Order.state == state)
     if begins:
         query = query.where(Order.shop_order_no.startswith(begins, autoescape=True))
-    if which_due:
-        query = query.where(_due(which_due))
-    if which_due or state in (S.HELD, S.READY, S.SHORT):
+    if which:
+        query = query.where(_stopped() if which == "stopped" else _due(which))
+    if which or state in (S.HELD, S.READY, S.SHORT):
         query = query.order_by(Order.ship_by.is_(None), Order.ship_by, Order.ordered_at, Order.id)
     else:
         query = query.order_by(Order.id.desc())

@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 
 from wms import journal
 from wms.clock import now
+from wms.connectors import Recipient, table
 from wms.connectors import qimen as q
-from wms.connectors import table
 from wms.errors import N_, ChangedMeanwhile, NotFound, Refusal, term
 from wms.journal import advance
 from wms.models import (
@@ -32,9 +32,11 @@ from wms.models import (
     ErpNews,
     Item,
     Order,
+    OrderLine,
     OrderState,
     PushState,
     Receipt,
+    ReceiptLine,
     ReceiptState,
     Shop,
     ShopSku,
@@ -122,6 +124,13 @@ class LotsTooLate(ErpRefusal):
 
     message = N_("Item %(item)s has stock without lots. Count it out first, then switch lots on.")
     code = "stock-without-lots"
+
+
+class MoreThanShipped(ErpRefusal):
+    """R44: never more comes back than went out."""
+
+    message = N_("Of %(item)s only %(shipped)s were shipped with %(document)s and did not come back yet.")
+    code = "more-than-shipped"
 
 
 class NotHere(ErpRefusal):
@@ -351,18 +360,62 @@ def check_entry(session: Session, shop: Shop, document: q.EntryOrder) -> list[tu
     for line in document.lines:
         if line.condition != "ZP":
             raise NotGoodStock(condition=line.condition)
-    items = items_of(session, shop, document.lines)
+    return _once_each(session, shop, document.lines)
+
+
+def _once_each(session: Session, shop: Shop, lines: Sequence[q.Line]) -> list[tuple[Item, int]]:
+    items = items_of(session, shop, lines)
     pieces: Counter[int] = Counter()
-    for line in document.lines:
+    for line in lines:
         pieces[items[line.item_code].id] += line.qty
     by_id = {item.id: item for item in items.values()}
     return [(by_id[item_id], qty) for item_id, qty in pieces.items()]
 
 
-def check_return(session: Session, shop: Shop, document: q.ReturnOrder) -> None:
+def check_return(session: Session, shop: Shop, document: q.ReturnOrder, order: Order | None) -> list[tuple[Item, int]]:
+    """Each item of a return once, with its pieces. Of an order that left from here no more than it had (R44)."""
     _here(shop, document.warehouse)
     _fits("returnOrderCode", document.code, 64)
     _fits("expressCode", document.waybill_no, 64)
+    coming = _once_each(session, shop, document.lines)
+    if order is not None:
+        out = _still_out(session, shop, order)
+        for item, qty in coming:
+            if qty > out[item.id]:
+                raise MoreThanShipped(item=item.sku, shipped=max(out[item.id], 0), document=order.shop_order_no)
+    return coming
+
+
+def _still_out(session: Session, shop: Shop, order: Order) -> Counter[int]:
+    """Item → pieces that left with an order, less those that other returns of it bring or brought."""
+    out: Counter[int] = Counter()
+    for item_id, qty in session.execute(
+        select(OrderLine.item_id, func.sum(OrderLine.shipped_qty))
+        .where(
+            OrderLine.warehouse_id == order.warehouse_id,
+            OrderLine.home_id == order.id,
+            OrderLine.item_id.is_not(None),
+        )
+        .group_by(OrderLine.item_id)
+    ):
+        out[int(item_id or 0)] += int(qty)
+    for item_id, state, expected, received in session.execute(
+        select(ReceiptLine.item_id, ErpDocument.state, ReceiptLine.expected, ReceiptLine.received)
+        .join(
+            ErpDocument,
+            and_(
+                ErpDocument.warehouse_id == ReceiptLine.warehouse_id, ErpDocument.receipt_id == ReceiptLine.receipt_id
+            ),
+        )
+        .where(
+            ErpDocument.warehouse_id == order.warehouse_id,
+            ErpDocument.shop_id == shop.id,
+            ErpDocument.order_id == order.id,
+            ErpDocument.state != D.CANCELLED,
+        )
+    ):
+        out[item_id] -= received if state is D.DONE else max(expected, received)
+    return out
 
 
 def receipt_code(session: Session, shop: Shop, code: str) -> str:
@@ -483,6 +536,28 @@ def send_again(session: Session, warehouse_id: int, news_id: int) -> ErpNews:
     return row
 
 
+def return_of(row: ErpDocument) -> q.ReturnOrder:
+    """The return again, as far as a confirmation speaks of it."""
+    told = row.body
+    return q.ReturnOrder(
+        code=row.code,
+        warehouse=told["warehouse"],
+        order_code=told["order_code"],
+        lines=_told_lines(row),
+        sender=Recipient(),
+        carrier_code=told["carrier_code"],
+        waybill_no=told["waybill_no"],
+        order_type=told["order_type"],
+    )
+
+
+def _told_lines(row: ErpDocument) -> tuple[q.Line, ...]:
+    return tuple(
+        q.Line(one["line_no"], one["item_code"], one["qty"], one["owner"], one["name"], one["condition"])
+        for one in row.body["lines"]
+    )
+
+
 def entry_of(row: ErpDocument) -> q.EntryOrder:
     """The entry order again, as far as a confirmation speaks of it."""
     told = row.body
@@ -491,10 +566,7 @@ def entry_of(row: ErpDocument) -> q.EntryOrder:
         warehouse=told["warehouse"],
         owner=told["owner"],
         order_type=told["order_type"],
-        lines=tuple(
-            q.Line(one["line_no"], one["item_code"], one["qty"], one["owner"], one["name"], one["condition"])
-            for one in told["lines"]
-        ),
+        lines=_told_lines(row),
     )
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from wms import rules, together
+from wms import recipients, rules, together
 from wms.clock import now
 from wms.errors import N_, BadQuantity, ChangedMeanwhile, Refusal, term
-from wms.models import Order, OrderLine, OrderState, Shop
+from wms.models import Journal, Order, OrderLine, OrderState, Shop
 from wms.order_states import goods, locked, require
 from wms.rules import gifts
 
@@ -36,27 +33,15 @@ class NothingLeft(Refusal):
     answer = "look"
 
 
-def same_recipient(to: Mapping[str, Any]) -> str:
-    """What is the same for two orders to one recipient, within one shop; nothing when it cannot be known.
+def proposals(session: Session, warehouse_id: int, by_itself: bool = False) -> list[list[Order]]:
+    """Ready orders of one shop to one recipient, where the shop's rule is on; the most urgent group first.
 
-    A platform's code stands for name, phone and address together. It depends on shop and app, so it is never compared
-    across shops. Plain recipients are the same only when every part of them is, and none is masked.
+    ``by_itself``: only of shops that want it done without being asked, and without orders that a person took apart.
     """
-    if oaid := str(to.get("oaid") or "").strip():
-        return f"oaid {oaid}"
-    parts = [str(to.get(name) or "") for name in ("name", "phone", "address")]
-    if not all(part.strip() for part in parts) or any("*" in part or "＊" in part for part in parts):
-        return ""
-    parts += [str(to.get(name) or "") for name in ("country", "province", "city", "district", "town")]
-    return "\n".join(re.sub(r"\s+", "", unicodedata.normalize("NFKC", part)).casefold() for part in parts)
-
-
-def proposals(session: Session, warehouse_id: int) -> list[list[Order]]:
-    """Ready orders of one shop to one recipient, where the shop's rule is on; the most urgent group first."""
     at, groups = now(), dict[tuple[int, int | None, str], list[Order]]()
     for shop in session.execute(select(Shop).where(Shop.warehouse_id == warehouse_id, Shop.active)).scalars():
         stands = rules.of_shop(session, shop)["merge"]
-        if not stands.on:
+        if not stands.on or (by_itself and not stands.facts["by_itself"]):
             continue
         since = at - timedelta(hours=int(stands.facts["hours"]))
         for order in session.execute(
@@ -71,14 +56,35 @@ def proposals(session: Session, warehouse_id: int) -> list[list[Order]]:
             .order_by(Order.id)
             .limit(MOST * 4)
         ).scalars():
-            if who := same_recipient(order.recipient):
+            if who := recipients.identity(order.recipient):
                 groups.setdefault((shop.id, order.carrier_id, who), []).append(order)
+    if by_itself:
+        apart_ = _taken_apart(session, warehouse_id, [order.id for group in groups.values() for order in group])
+        groups = {key: [order for order in group if order.id not in apart_] for key, group in groups.items()}
     found = [group for group in groups.values() if len(group) > 1]
     return sorted(found, key=lambda group: min((o.ship_by or at + timedelta(days=999)) for o in group))[:MOST]
 
 
+def _taken_apart(session: Session, warehouse_id: int, order_ids: Sequence[int]) -> set[int]:
+    """Orders of a merge that a person undid: what a person has said stays so."""
+    found: set[int] = set()
+    for first in range(0, len(order_ids), 400):
+        found.update(
+            session.execute(
+                select(Journal.document_id).where(
+                    Journal.warehouse_id == warehouse_id,
+                    Journal.document == Order.__tablename__,
+                    Journal.document_id.in_(order_ids[first : first + 400]),
+                    Journal.what == "unmerged",
+                    Journal.operator_id.is_not(None),
+                )
+            ).scalars()
+        )
+    return found
+
+
 def merge(session: Session, warehouse_id: int, order_ids: Sequence[int]) -> Order:
-    """A person says: these in one parcel. Returns the order that carries them all."""
+    """These in one parcel, says a person or the shop's rule. Returns the order that carries them all."""
     orders = [locked(session, warehouse_id, order_id) for order_id in sorted(set(order_ids))]
     if len(orders) < 2:
         raise OneIsTooFew()
@@ -86,12 +92,12 @@ def merge(session: Session, warehouse_id: int, order_ids: Sequence[int]) -> Orde
         require(order, S.READY)
     orders.sort(key=lambda order: not together.merged_into(session, order))  # who carries others already goes on so
     lead = orders[0]
-    who = same_recipient(lead.recipient)
+    who = recipients.identity(lead.recipient)
     together_ = all(
         order.shop_id == lead.shop_id
         and order.carrier_id == lead.carrier_id
         and order.part_of_id is None
-        and same_recipient(order.recipient) == who
+        and recipients.identity(order.recipient) == who
         for order in orders
     )
     if not who or not together_ or not rules.is_on(session, lead.shop_id, "merge"):

@@ -58,7 +58,7 @@ def switch(session: Session, of: Shop, name: str, on: bool, entered: Mapping[str
         hours = entered.get("hours", "").strip()
         if not (hours.isascii() and hours.isdigit() and len(hours) < 4 and 1 <= int(hours) <= 168):
             raise BadHours(most=168)
-        facts = {"hours": int(hours)}
+        facts = {"hours": int(hours), "by_itself": bool(entered.get("by_itself"))}
     elif name == "agent":
         facts = {key: entered.get(key, "").strip()[:120] for key in ("name", "phone", "region", "address")}
     rules.switch(session, of, name, on, facts)

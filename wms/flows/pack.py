@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,6 +18,7 @@ from wms import (
     labels,
     ledger,
     lookup,
+    recipients,
     rules,
     taken_back,
     together,
@@ -72,7 +74,7 @@ STEPS = {
     P.OPEN: {P.VERIFIED, P.VOID},
     P.VERIFIED: {P.OPEN, P.WEIGHED, P.LABELLED, P.VOID},
     P.WEIGHED: {P.LABELLED, P.VOID},
-    P.LABELLED: {P.HANDED_OVER, P.VERIFIED, P.VOID},
+    P.LABELLED: {P.HANDED_OVER, P.VERIFIED, P.WEIGHED, P.VOID},
     P.HANDED_OVER: {P.ACKNOWLEDGED},
     P.ACKNOWLEDGED: set[ParcelState](),
     P.VOID: set[ParcelState](),
@@ -131,6 +133,13 @@ class MemoNotSeen(Refusal):
 
 class NoCarrier(Refusal):
     message = N_("Order %(order)s has no carrier. A supervisor must choose one.")
+    answer = "look"
+
+
+class SharedParcel(Refusal):
+    message = N_(
+        "Order %(order)s shares its parcel with other orders. Let it go to the old address, or cancel it at the shop."
+    )
     answer = "look"
 
 
@@ -564,6 +573,52 @@ def change_carrier(session: Session, warehouse_id: int, parcel_id: int, carrier_
     if parcel.state is P.WEIGHED and carrier.numbers_from is not NumbersFrom.SERVICE:
         finish(session, warehouse_id, parcel_id)
     return carrier
+
+
+def use_new_address(session: Session, warehouse_id: int, order_id: int) -> list[Parcel]:
+    """A supervisor says: to the new address. Its labelled parcels get a new number and label at their bench.
+
+    Returns those parcels: their old labels are void and must be covered (R33). Raises what a label raises.
+    """
+    order = locked(session, warehouse_id, order_id)
+    told, told_at = order.new_recipient, order.new_recipient_at
+    if told is None or told_at is None:
+        raise ChangedMeanwhile(what=order.shop_order_no)
+    if recipients.shares_a_parcel(session, order):
+        raise SharedParcel(order=order.shop_order_no)
+    recipients.goes_to(session, order, told)
+    again = []
+    for each in recipients.sent_apart(session, order):
+        waybills.withdraw(session, each, told_at)
+        again += _label_again(session, recipients.parcels_of(session, each))
+    return again
+
+
+def _label_again(session: Session, parcels: Sequence[Parcel]) -> list[Parcel]:
+    again = []
+    for parcel in parcels:
+        if parcel.state not in (P.OPEN, P.VERIFIED, P.WEIGHED, P.LABELLED):
+            continue
+        waybills.void(session, parcel)
+        labels.cancel(session, parcel)
+        if parcel.state is P.LABELLED:
+            parcel.labelled_at = None
+            advance(session, parcel, P.WEIGHED, STEPS)
+        if waybills.ask(session, parcel) is None and parcel.state is P.WEIGHED:
+            finish(session, parcel.warehouse_id, parcel.id)
+        if parcel.state in (P.WEIGHED, P.LABELLED):
+            again.append(parcel)
+    return again
+
+
+def keep_old_address(session: Session, warehouse_id: int, order_id: int) -> Order:
+    """A supervisor says: to the address on the label. Their name stands in the journal."""
+    order = locked(session, warehouse_id, order_id)
+    if order.new_recipient is None:
+        raise ChangedMeanwhile(what=order.shop_order_no)
+    order.new_recipient = order.new_recipient_at = None
+    journal.note(session, order, "address_kept")
+    return order
 
 
 def label_from_elsewhere(

@@ -1,4 +1,4 @@
-"""Receive 收货: against a purchase order or blind, item by item into the receiving place (R17–R18)."""
+"""Receive 收货: against an order or a return 退货, or blind, item by item to the receiving place (R17, R18, R44)."""
 
 from __future__ import annotations
 
@@ -40,6 +40,11 @@ MOST_LABELS = 200
 
 class NotOrdered(Refusal):
     message = N_("%(item)s is not on purchase order %(receipt)s. Lay it aside, or receive it blind.")
+    answer = "look"
+
+
+class NotInReturn(Refusal):
+    message = N_("%(item)s is not in return %(receipt)s. Lay it aside and tell a supervisor.")
     answer = "look"
 
 
@@ -119,9 +124,19 @@ def start_blind(session: Session, operator_id: int, supplier: str = "") -> Recei
 
 
 def add_purchase_order(
-    session: Session, code: str, supplier: str, lines: list[tuple[Item, int]], over_percent: int = 0
+    session: Session,
+    code: str,
+    supplier: str,
+    lines: list[tuple[Item, int]],
+    over_percent: int = 0,
+    *,
+    returned: bool = False,
+    waybill_no: str = "",
 ) -> Receipt:
-    """Expect goods: each item once, with the most that may be taken (R17)."""
+    """Expect goods: each item once, with the most that may be taken (R17).
+
+    ``returned``: they come back from a buyer, and ``supplier`` is the order they went out with (R44).
+    """
     warehouse_id = actor_of(session).warehouse_id
     code = code.strip().upper().removeprefix("R-")  # the prefix belongs to the label, not to the code
     receipt = Receipt(
@@ -130,6 +145,8 @@ def add_purchase_order(
         code=code,
         supplier=supplier,
         over_percent=over_percent,
+        returned=returned,
+        waybill_no=waybill_no.strip().upper()[:64],
         created_at=now(),
     )
     session.add(receipt)
@@ -167,7 +184,7 @@ def scan(session: Session, work: ReceiveWork, text: str) -> None:
     if receipt.state is ReceiptState.DONE:
         raise ChangedMeanwhile(what=receipt.code)
     if not receipt.blind and _line(session, receipt, item) is None:
-        raise NotOrdered(item=item.sku, receipt=receipt.code)
+        raise _not_announced(receipt, item)
     lot = (found.scanned.lot or "")[:40] if item.lot_tracked else ""
     again = work.item_id == item.id and (not work.lot or lot in ("", work.lot))
     # R11: the same barcode twice is two pieces, also before they are booked.
@@ -175,6 +192,11 @@ def scan(session: Session, work: ReceiveWork, text: str) -> None:
     work.lot = (work.lot or lot) if again else lot
     if work.lot and found.scanned.expiry:
         _know_lot(session, item, work.lot, found.scanned.expiry)
+
+
+def _not_announced(receipt: Receipt, item: Item) -> Refusal:
+    refusal = NotInReturn if receipt.returned else NotOrdered
+    return refusal(item=item.sku, receipt=receipt.code)
 
 
 def _line(session: Session, receipt: Receipt, item: Item) -> ReceiptLine | None:
@@ -233,7 +255,10 @@ def print_labels(session: Session, work: ReceiveWork, kind: str, copies: int, pr
 
 
 def book(session: Session, work: ReceiveWork, qty: str, lot: str = "", expiry: str = "", damaged: bool = False) -> int:
-    """Take the pieces in: supplier → receiving place. Returns the pieces booked."""
+    """Take the pieces in: supplier, or buyer, → receiving place. Returns the pieces booked.
+
+    What comes back is graded with this very booking, so nothing ungraded is ever on the books (R5, R44).
+    """
     if work.item_id is None:
         raise UnexpectedCode(expected=term("an item"), read=qty[:20], what=term("a number"))
     if not (qty.strip().isascii() and qty.strip().isdigit() and 1 <= int(qty) <= MOST_AT_ONCE):
@@ -260,7 +285,7 @@ def book(session: Session, work: ReceiveWork, qty: str, lot: str = "", expiry: s
         item_id=item.id,
         qty=pieces,
         lot=code,
-        from_=ledger.virtual(session, LocationKind.SUPPLIER),
+        from_=ledger.virtual(session, LocationKind.CUSTOMER if receipt.returned else LocationKind.SUPPLIER),
         to=dock,
         reason=MoveReason.RECEIVE,
         cause=f"receipt_line:{line.id}",
@@ -284,7 +309,7 @@ def _count_line(session: Session, receipt: Receipt, item: Item, pieces: int) -> 
     line = _line(session, receipt, item)
     if line is None:
         if not receipt.blind:
-            raise NotOrdered(item=item.sku, receipt=receipt.code)
+            raise _not_announced(receipt, item)
         line = ReceiptLine(warehouse_id=receipt.warehouse_id, id=new_id(), receipt_id=receipt.id, item_id=item.id)
         session.add(line)
         session.flush()

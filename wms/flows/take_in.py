@@ -13,20 +13,20 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from wms import carriage, journal, rules, shop_items, together
+from wms import carriage, journal, recipients, rules, shop_items, together
 from wms.clock import now
 from wms.connectors import ShopLine, ShopOrder
 from wms.db import actor_of
 from wms.errors import N_, Refusal
 from wms.models import Journal, LineKind, Order, OrderLine, OrderState, Shop, Warehouse, new_id
-from wms.order_states import advance
+from wms.order_states import advance, locked
 from wms.rules import address, block_list, gifts, ship_by
 from wms.shop_items import HOLD_UNKNOWN_ITEM
 from wms.shop_items import key as _item_key
 from wms.shop_items import known as _known_items
 
 Standing = Mapping[str, rules.Setting]
-Fate = Literal["new", "held", "same", "changed", "part", "too_late", "skipped", "cancel", "intercept"]
+Fate = Literal["new", "held", "same", "changed", "followed", "part", "too_late", "skipped", "cancel", "intercept"]
 
 HOLD_ABSURD = N_("unusual quantity: please confirm")
 HOLD_REFUND = N_("a refund is asked for")
@@ -36,6 +36,7 @@ SKIP_SHIPPED = N_("already shipped at the shop")
 SKIP_OTHER = N_("not to be shipped in this state")
 INTERCEPT = N_("cancelled at the shop: stopped where it stands")
 PART = N_("%(pieces)s pieces were taken back at the shop")
+FOLLOWED = N_("address or notes were changed at the shop")
 TOO_LATE = N_("changed at the shop, but work on it has begun: look at it")
 
 HOLD_REFUSED = N_("the buyer wants a refund and the shop said no: decide whether to ship")
@@ -119,8 +120,9 @@ def take(session: Session, shop: Shop, order: ShopOrder) -> Decision:
         assert row is not None
         if together.merged_into(session, row):
             row.goods_sha256 = _fingerprint(order)  # it goes on as the carrier of the others, so its state cannot tell
-    elif decision.fate == "part":
+    elif decision.fate in ("part", "followed"):
         assert row is not None
+        _follow(session, row, order)
         if _only_parts_differ(session, row, order):
             row.goods_sha256 = _fingerprint(order)  # whoever takes the parts out does so in this transaction
         else:
@@ -194,6 +196,8 @@ def _decide(
         if parts:
             said = say("part", PART, pieces=str(sum(qty for _line, qty in parts)))
             return replace(said, parts=parts), row
+        if row.state in recipients.FOLLOWS and _only_parts_differ(session, row, order):
+            return say("followed", FOLLOWED), row
         return say("too_late", TOO_LATE), row
     if row is not None:
         return (say("changed") if wanted or order.hold else say("cancel", SKIP_NO_GOODS)), row
@@ -243,7 +247,7 @@ def _untouched(session: Session, row: Order) -> bool:
 
 
 def _only_parts_differ(session: Session, row: Order, order: ShopOrder) -> bool:
-    """Whether nothing else of the order was changed: then this reading is done with once the parts are out."""
+    """Whether its goods are those we have, or fewer: then this reading is done with once the parts are out."""
     ours: dict[str, tuple[str, int, int]] = {}
     for line in _home_lines(session, row):
         _sku, qty, shipped = ours.get(line.line_ref, ("", 0, 0))
@@ -253,8 +257,6 @@ def _only_parts_differ(session: Session, row: Order, order: ShopOrder) -> bool:
         ours.keys() == theirs.keys()
         and all(ours[ref][0] == line.sku[:64] and ours[ref][1] >= line.qty for ref, line in theirs.items())
         and all(not ours[ref][2] or not line.cancelled for ref, line in theirs.items())
-        and (row.recipient, row.buyer_note, row.seller_memo)
-        == (asdict(order.recipient), order.buyer_note, order.seller_memo)
         and order.state == "paid"
         and not order.hold
     )
@@ -398,12 +400,29 @@ def _change(session: Session, row: Order, shop: Shop, order: ShopOrder, known: d
     if order.seller_memo != row.seller_memo:
         row.memo_seen_at = None
     row.recipient, row.buyer_note, row.seller_memo = asdict(order.recipient), order.buyer_note, order.seller_memo
+    row.new_recipient = row.new_recipient_at = None
     row.goods_sha256, row.raw = _fingerprint(order), _plain(order.raw)
     row.hold_reason, row.hold_facts = why, facts
     row.ship_by = _ship_by(session, shop, order, stand)
     _rules(session, row, shop, order, stand)
     _suggest_again(session, row)
     advance(session, row, OrderState.HELD if why else OrderState.READY)
+    journal.note(session, row, "changed_at_shop", "", row.state)
+
+
+def _follow(session: Session, row: Order, order: ShopOrder) -> None:
+    """Address and notes of an order under way; its parts and the order that carries it hear of them too."""
+    row = locked(session, row.warehouse_id, row.id)
+    if row.state not in recipients.FOLLOWS:
+        return
+    recipients.follow(session, row, asdict(order.recipient))
+    lead = session.get_one(Order, (row.warehouse_id, row.merged_into_id)) if row.merged_into_id else row
+    if (row.buyer_note, row.seller_memo) == (order.buyer_note, order.seller_memo):
+        return
+    for each in (row, *together.parts_of(session, row)):
+        if each.seller_memo != order.seller_memo:
+            each.memo_seen_at = lead.memo_seen_at = None
+        each.buyer_note, each.seller_memo = order.buyer_note, order.seller_memo
     journal.note(session, row, "changed_at_shop", "", row.state)
 
 

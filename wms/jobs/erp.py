@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -31,6 +31,7 @@ from wms.models import (
     CountLine,
     CountState,
     ErpDocument,
+    ErpDocumentKind,
     ErpDocumentState,
     ErpNews,
     Item,
@@ -51,7 +52,8 @@ BACK = timedelta(days=7)
 """Counts older than this are not told any more: the ERP has been told otherwise since."""
 TAKEN = N_("The ERP has it.")
 BROKE = N_("The connector broke: %(fault)s")
-ORDER = "entryorder.confirm"
+ENTRY = "entryorder.confirm"
+RETURN = "returnorder.confirm"
 REPORT = "inventory.report"
 
 log = logging.getLogger("wms.erp")
@@ -64,7 +66,7 @@ def gather(database: Database) -> int:
     """Write down the news that wait to be told; returns how many. Each once, whoever gathers and how often."""
     made = 0
     for shop in _erps(database):
-        for write, found in ((_entry, _done_entries), (_counted, _counts)):
+        for write, found in ((_came_in, _done_receipts), (_counted, _counts)):
             for row_id in found(database, shop):
                 try:
                     made += write(database, shop, row_id)
@@ -78,7 +80,7 @@ def _erps(database: Database) -> list[Shop]:
         return list(session.execute(select(Shop).where(Shop.connector == erp.KIND, Shop.active)).scalars())
 
 
-def _done_entries(database: Database, shop: Shop) -> list[int]:
+def _done_receipts(database: Database, shop: Shop) -> list[int]:
     with database.reading() as session:
         return list(
             session.execute(
@@ -98,36 +100,58 @@ def _done_entries(database: Database, shop: Shop) -> list[int]:
         )
 
 
-def _entry(database: Database, shop: Shop, document_id: int) -> int:
+def _came_in(database: Database, shop: Shop, document_id: int) -> int:
     with database.transaction(Actor(shop.warehouse_id)) as session:
         row = session.get_one(ErpDocument, (shop.warehouse_id, document_id), with_for_update=True)
         if row.state is not ErpDocumentState.EXPECTED or row.receipt_id is None:
             return 0
         receipt = session.get_one(Receipt, (row.warehouse_id, row.receipt_id))
-        document, key = erp.entry_of(row), f"entry-{row.warehouse_id}-{row.id}"
-        news = q.EntryConfirm(
-            code=row.code,
-            entry_id=str(receipt.id),
-            warehouse=document.warehouse,
-            owner=document.owner,
-            order_type=document.order_type,
-            key=key,
-            at=receipt.done_at or now(),
-            lines=tuple(_received(session, shop, receipt, document)),
-        )
         journal.advance(session, row, ErpDocumentState.DONE, erp.STEPS)
-        return _write(session, shop, ORDER, key, q.entry_confirm(news))
+        tell = _returned if row.kind is ErpDocumentKind.RETURN else _entered
+        return tell(session, shop, row, receipt)
+
+
+def _entered(session: Session, shop: Shop, row: ErpDocument, receipt: Receipt) -> int:
+    document, key = erp.entry_of(row), f"entry-{row.warehouse_id}-{row.id}"
+    news = q.EntryConfirm(
+        code=row.code,
+        entry_id=str(receipt.id),
+        warehouse=document.warehouse,
+        owner=document.owner,
+        order_type=document.order_type,
+        key=key,
+        at=receipt.done_at or now(),
+        lines=tuple(_received(session, shop, receipt, document.lines)),
+    )
+    return _write(session, shop, ENTRY, key, q.entry_confirm(news))
+
+
+def _returned(session: Session, shop: Shop, row: ErpDocument, receipt: Receipt) -> int:
+    document, key = erp.return_of(row), f"return-{row.warehouse_id}-{row.id}"
+    news = q.ReturnConfirm(
+        code=row.code,
+        return_id=str(row.id),
+        warehouse=document.warehouse,
+        owner=str(shop.settings.get("owner") or ""),
+        order_type=document.order_type,
+        key=key,
+        at=receipt.done_at or now(),
+        lines=tuple(_received(session, shop, receipt, document.lines)),
+        carrier_code=document.carrier_code,
+        waybill_no=document.waybill_no,
+    )
+    return _write(session, shop, RETURN, key, q.return_confirm(news))
 
 
 Pieces = dict[tuple[str, str, date | None], int]
 
 
-def _received(session: Session, shop: Shop, receipt: Receipt, document: q.EntryOrder) -> Iterator[q.Received]:
+def _received(session: Session, shop: Shop, receipt: Receipt, lines: Sequence[q.Line]) -> Iterator[q.Received]:
     """What came, laid on the ERP's lines in their order; what is over lies on the last line of its item."""
     came = _came(session, receipt)
     ids = erp.codes_of(session, shop, came.keys())
-    last = {line.item_code.strip().upper(): place for place, line in enumerate(document.lines)}
-    for place, line in enumerate(document.lines):
+    last = {line.item_code.strip().upper(): place for place, line in enumerate(lines)}
+    for place, line in enumerate(lines):
         code = line.item_code.strip().upper()
         rest = came.get(ids.get(code, 0), {})
         wanted, taken = line.qty, []

@@ -14,13 +14,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Session
 
 from wms.clock import now
 from wms.connectors import ConnectorError, Rereads, ShopOrder, Windowed, connector_for
 from wms.connectors.kept import as_json, fingerprint, from_json
 from wms.db import Actor, Database
 from wms.errors import N_, ChangedMeanwhile, Refusal
-from wms.flows import cancel, mapping, take_in
+from wms.flows import cancel, mapping, merge, take_in
 from wms.jobs import lanes
 from wms.models import RawOrder, RawState, Shop, ShopLane, Warehouse, new_id
 
@@ -193,7 +194,6 @@ def settle(database: Database, warehouse_id: int, raw_id: int) -> str:
 
 
 def _settle(database: Database, warehouse_id: int, raw_id: int) -> str:
-    decision: take_in.Decision | None = None
     try:
         with database.transaction(Actor(warehouse_id)) as session:
             raw = session.execute(
@@ -204,25 +204,37 @@ def _settle(database: Database, warehouse_id: int, raw_id: int) -> str:
                 raw.state, raw.reason = RawState.UNREADABLE, UNREADABLE
                 return "unreadable"
             shop = session.get_one(Shop, raw.shop_id)
-            decision = take_in.take(session, shop, order)
+            decision = take(session, shop, order)
             raw.state = RawState.SKIPPED if decision.fate == "skipped" else RawState.TAKEN
             raw.reason, raw.facts = decision.why, dict(decision.facts)
             if decision.fate != "skipped":
-                row = take_in.order_row(session, shop, order.shop_order_no)
-                raw.order_id = row.id
-                if decision.fate == "intercept":  # stopped wherever it stands (R28)
-                    cancel.cancel(session, row, "shop")
-                elif decision.fate == "part":  # these lines alone (R29)
-                    cancel.take_back(session, row, decision.parts)
+                raw.order_id = take_in.order_row(session, shop, order.shop_order_no).id
             return decision.fate
     except cancel.Labelled:
-        assert decision is not None
         with database.transaction(Actor(warehouse_id)) as session:
             raw = session.get_one(RawOrder, (warehouse_id, raw_id), with_for_update=True)
-            shop = session.get_one(Shop, raw.shop_id)
-            row = take_in.order_row(session, shop, raw.shop_order_no)
-            cancel.ask(session, row, decision.parts or cancel.parts_of(session, row))
+            ask_supervisor(session, session.get_one(Shop, raw.shop_id), from_json(raw.body))
         raise
+
+
+def take(session: Session, shop: Shop, order: ShopOrder) -> take_in.Decision:
+    """Take an order in, and stop what its shop stops: all of it wherever it stands (R28), or lines of it (R29).
+
+    Raises cancel.Labelled when the label is made; then ``ask_supervisor`` in a transaction of its own.
+    """
+    decision = take_in.take(session, shop, order)
+    if decision.fate == "intercept":
+        cancel.cancel(session, take_in.order_row(session, shop, order.shop_order_no), "shop")
+    elif decision.fate == "part":
+        cancel.take_back(session, take_in.order_row(session, shop, order.shop_order_no), decision.parts)
+    return decision
+
+
+def ask_supervisor(session: Session, shop: Shop, order: ShopOrder) -> None:
+    """R29: what has its label stays here until a supervisor has decided."""
+    row = take_in.order_row(session, shop, order.shop_order_no)
+    parts = take_in.preview(session, shop.warehouse_id, shop, [order])[0].parts
+    cancel.ask(session, row, parts or cancel.parts_of(session, row))
 
 
 def _failed(database: Database, warehouse_id: int, raw_id: int, error: Exception) -> str:
@@ -266,6 +278,27 @@ def _read_anew(database: Database, warehouse_id: int, raw_id: int, connect: lane
     except Exception:
         log.exception("order %s of shop %s was not read anew", raw.shop_order_no, shop.code)
     return False
+
+
+def merge_by_itself(database: Database) -> int:
+    """Orders of one recipient go together where their shop wants it so, each group in its own transaction; how many."""
+    with database.reading() as session:
+        groups = [
+            (warehouse_id, [order.id for order in group])
+            for warehouse_id in session.execute(select(Warehouse.id)).scalars()
+            for group in merge.proposals(session, warehouse_id, by_itself=True)
+        ]
+    merged = 0
+    for warehouse_id, order_ids in groups:
+        try:
+            with database.transaction(Actor(warehouse_id)) as session:
+                merge.merge(session, warehouse_id, order_ids)
+            merged += len(order_ids)
+        except Refusal:
+            log.info("orders %s were changed meanwhile and are looked at again", order_ids)
+        except DBAPIError:
+            log.exception("merging %s", order_ids)
+    return merged
 
 
 def go_on(database: Database) -> int:

@@ -146,6 +146,7 @@ def _pull(database: Database) -> None:
     try:
         intake.settle_left(database)
         intake.go_on(database)
+        intake.merge_by_itself(database)
         for pulled in intake.pull_due(database):
             if pulled.error is not None:
                 log.warning("reading shop %s: %s", pulled.shop, pulled.error)

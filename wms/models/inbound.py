@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from wms.models.base import Base, InWarehouse, state_column, within
@@ -19,13 +19,21 @@ class ReceiptState(enum.StrEnum):
 
 
 class Receipt(InWarehouse, Base):
-    """Goods expected (a purchase order) or found at the door (blind). Several may receive on it (R18)."""
+    """Goods expected (a purchase order, a return 退货) or found at the door (blind). Several may receive on it (R18).
+
+    ``waybill_no``: the parcel that brings them, where somebody said so; it opens the receipt like its own code.
+    """
 
     __tablename__ = "receipt"
-    __table_args__ = (UniqueConstraint("warehouse_id", "code"),)
+    __table_args__ = (
+        UniqueConstraint("warehouse_id", "code"),
+        Index("ix_receipt_waybill", "warehouse_id", "waybill_no"),
+    )
     code: Mapped[str] = mapped_column(String(40))
     supplier: Mapped[str] = mapped_column(String(120), default="")
     blind: Mapped[bool] = mapped_column(default=False)
+    returned: Mapped[bool] = mapped_column(default=False, server_default=false())
+    waybill_no: Mapped[str] = mapped_column(String(64), default="", server_default="")
     state: Mapped[ReceiptState] = state_column(ReceiptState, default=ReceiptState.EXPECTED)
     over_percent: Mapped[int] = mapped_column(Integer, default=0)
     created_at: Mapped[datetime]

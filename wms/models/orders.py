@@ -51,6 +51,7 @@ class Order(InWarehouse, Base):
 
     ``merged_into_id``: the order that carries the lines of this one (合单). ``part_of_id``: the shop's order of which
     this is a part that is shipped by itself (拆单). ``tell``: whoever packs it next is told what was taken back (R29).
+    ``new_recipient``: the shop named another one when the label could not follow any more (docs/decisions/0025).
     """
 
     __tablename__ = "sales_order"
@@ -79,6 +80,8 @@ class Order(InWarehouse, Base):
     taken_in_at: Mapped[datetime]
     shipped_at: Mapped[datetime | None]
     recipient: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    new_recipient: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    new_recipient_at: Mapped[datetime | None]
     buyer_note: Mapped[str] = mapped_column(Text, default="")
     seller_memo: Mapped[str] = mapped_column(Text, default="")
     memo_seen_at: Mapped[datetime | None]

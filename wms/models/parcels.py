@@ -188,7 +188,8 @@ class PlatformWaybill(InWarehouse, Base):
     """A number and its document as a platform gave them for an order, the bytes untouched (R33).
 
     It waits for a parcel (``waybill_id`` empty), then stays with that parcel's waybill. Only the platform's own
-    print component can read the document; ``provider`` says whose (see wms/components.py).
+    print component can read the document; ``provider`` says whose (see wms/components.py). One that was made for an
+    address that the buyer changed is ``withdrawn_at``.
     """
 
     __tablename__ = "platform_waybill"
@@ -206,6 +207,7 @@ class PlatformWaybill(InWarehouse, Base):
     document: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
     sha256: Mapped[str] = mapped_column(String(64))
     waybill_id: Mapped[int | None]
+    withdrawn_at: Mapped[datetime | None]
     at: Mapped[datetime]
 
 

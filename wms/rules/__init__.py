@@ -37,7 +37,9 @@ RULES = {
             False,
             {"hours": 48, "cut_off": "", "days": "1234567"},
         ),
-        Rule("merge", N_("Propose orders of one recipient to be sent together"), False, {"hours": 24}),
+        Rule(
+            "merge", N_("Propose orders of one recipient to be sent together"), False, {"hours": 24, "by_itself": False}
+        ),
         Rule(
             "agent", N_("Ship in the name of this shop"), False, {"name": "", "phone": "", "region": "", "address": ""}
         ),

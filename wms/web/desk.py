@@ -49,6 +49,7 @@ def _numbers(session: Session) -> dict[str, Any]:
         "today": board.today(session, who.warehouse_id),
         "due": board.due(session, who.warehouse_id),
         "short": board.shortages(session, who.warehouse_id),
+        "stopped": board.stopped(session, who.warehouse_id),
         "to_decide": board.to_decide(session, who.warehouse_id),
         "counts_open": count.open_counts(session, who.warehouse_id),
         "printers": rows,

@@ -24,6 +24,7 @@ from wms.connectors.order_files import OrderFile
 from wms.errors import N_, Refusal
 from wms.flows import cancel, catalogue, take_in
 from wms.flows.take_in import Decision
+from wms.jobs import intake
 from wms.models import Role, Shop
 from wms.web.access import database, operator, requires, settings
 from wms.web.each import alone
@@ -35,7 +36,7 @@ bp = Blueprint("import_orders", __name__)
 SHOWN = 500
 ITEMS_AT_ONCE = 100
 KEPT_S = 24 * 3600
-FATES = ("failed", "held", "too_late", "intercept", "part", "changed", "cancel", "skipped", "new", "same")
+FATES = ("failed", "held", "too_late", "intercept", "part", "followed", "changed", "cancel", "skipped", "new", "same")
 """In the order in which a supervisor wants to read them."""
 
 _TOKEN = re.compile(r"^[0-9a-f]{32}$")
@@ -266,30 +267,14 @@ def _add_some(session: Session, some: list[tuple[str, str]]) -> None:
         catalogue.add_item(session, sku, name)
 
 
-def _take_or_stop(session: Session, shop: Shop, order: ShopOrder) -> Decision:
-    """R28: an order that the shop has cancelled is stopped wherever it stands on the floor."""
-    decision = take_in.take(session, shop, order)
-    if decision.fate == "intercept":
-        cancel.cancel(session, take_in.order_row(session, shop, order.shop_order_no), "shop")
-    elif decision.fate == "part":  # R29: these lines alone
-        cancel.take_back(session, take_in.order_row(session, shop, order.shop_order_no), decision.parts)
-    return decision
-
-
-def _ask_supervisor(session: Session, shop: Shop, order: ShopOrder) -> None:
-    """R29: what has its label stays here until a supervisor has decided."""
-    parts = take_in.preview(session, shop.warehouse_id, shop, [order])[0].parts
-    cancel.ask(session, take_in.order_row(session, shop, order.shop_order_no), parts)
-
-
 def _take_one(shop: Shop, order: ShopOrder) -> Decision:
     """One order, come what may: one that the tables refuse is reported and never stops the others."""
     pieces = sum(line.qty for line in order.lines if line.kind == "goods" and not line.cancelled)
     try:
-        return alone(partial(_take_or_stop, shop=shop, order=order))
+        return alone(partial(intake.take, shop=shop, order=order))
     except Refusal as refusal:
         if isinstance(refusal, cancel.Labelled):
-            alone(partial(_ask_supervisor, shop=shop, order=order))
+            alone(partial(intake.ask_supervisor, shop=shop, order=order))
         return Decision(order.shop_order_no, "failed", len(order.lines), pieces, say_refusal(refusal))  # type: ignore[arg-type]
     except DBAPIError:
         logging.getLogger("wms").exception("order %s was not taken in", order.shop_order_no)

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, render_template, request
 from sqlalchemy.orm import Session
 
-from wms import components, gate_checks, labels, taken_back, together, trace
+from wms import components, gate_checks, labels, recipients, taken_back, together, trace
 from wms.errors import N_, BadQuantity, NotFound, Refusal, term
 from wms.flows import board, cancel, merge, orders, pack, printing, pushes, release, take_in
 from wms.flows.release import Released
@@ -43,8 +43,8 @@ def _page_no() -> int:
 def show_list(session: Session, **_where: Any) -> Screen:
     who = operator()
     state, begins, number = _state(request.args.get("state", "")), request.args.get("q", "").strip()[:64], _page_no()
-    due = request.args.get("due", "") if request.args.get("due") in ("over", "soon") else ""
-    rows = board.listed(session, who.warehouse_id, state, begins, (number - 1) * A_PAGE, A_PAGE + 1, due)
+    only = request.args.get("only", "") if request.args.get("only") in ("over", "soon", "stopped") else ""
+    rows = board.listed(session, who.warehouse_id, state, begins, (number - 1) * A_PAGE, A_PAGE + 1, only)
     return Screen(
         "desk/orders.html",
         {
@@ -52,7 +52,7 @@ def show_list(session: Session, **_where: Any) -> Screen:
             "more": len(rows) > A_PAGE,
             "page": number,
             "state": state,
-            "due": due,
+            "only": only,
             "q": begins,
             "numbers": board.orders(session, who.warehouse_id),
             "states": list(OrderState),
@@ -167,6 +167,8 @@ def show_order(session: Session, order_id: int, **_where: Any) -> Screen:
             "why": why,
             "stopped": gate_checks.stands(session, order) if order.state in GATED else None,
             "gate": gate_checks.of(session, order),
+            "new_recipient": labels.masked(order.new_recipient) if order.new_recipient else None,
+            "shares": recipients.shares_a_parcel(session, order),
         },
     )
 
@@ -236,6 +238,29 @@ def send_it(session: Session, order_id: int) -> Message | None:
     cancel.send_all_the_same(session, order)
     return done(
         N_("Order %(order)s may leave as it is. Tell the shop that it was too late."), order=order.shop_order_no
+    )
+
+
+@bp.post("/desk/orders/<int:order_id>/new-address")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def use_new_address(session: Session, order_id: int) -> Message | None:
+    again = pack.use_new_address(session, operator().warehouse_id, order_id)
+    if not again:
+        return done(N_("It goes to the new address."))
+    return look(
+        N_("It goes to the new address. Cover the old label of parcel %(parcels)s with the one that comes out now."),
+        parcels=", ".join(parcel.code for parcel in again),
+    )
+
+
+@bp.post("/desk/orders/<int:order_id>/old-address")
+@requires(Role.SUPERVISOR)
+@first_time(show_order)
+def keep_old_address(session: Session, order_id: int) -> Message | None:
+    order = pack.keep_old_address(session, operator().warehouse_id, order_id)
+    return look(
+        N_("Order %(order)s goes to the old address. Tell the buyer that it was too late."), order=order.shop_order_no
     )
 
 

@@ -96,6 +96,8 @@ def _do(shop: Shop, document: q.Document) -> Response:
                 ids = act(session, session.get_one(Shop, shop.id), document)
             return _answered(q.answer(True, "0", in_language("zh", TOLD), **ids))
         except Refusal as refusal:
+            if isinstance(refusal, cancel.Labelled) and isinstance(document, q.OrderCancel):
+                _ask_supervisor(shop, document)
             return _failed(_code(refusal), refusal.message, refusal.facts)
         except DBAPIError:
             if tried == TRIES - 1:
@@ -143,13 +145,21 @@ def _cancel(session: Session, shop: Shop, document: q.OrderCancel) -> dict[str, 
     return {}
 
 
+def _ask_supervisor(shop: Shop, document: q.OrderCancel) -> None:
+    """R29: pieces of a merged order whose label is made. The parcel stays here until a supervisor has decided."""
+    with database().transaction(Actor(shop.warehouse_id)) as session:
+        row = erp.delivery(session, session.get_one(Shop, shop.id), document.code)
+        if row is not None:
+            cancel.ask(session, row, cancel.parts_of(session, row), document.reason or "erp")
+
+
 def _expect(session: Session, shop: Shop, document: q.EntryOrder) -> dict[str, Any]:
     row = erp.known(session, shop, ErpDocumentKind.ENTRY, document)
     if row is None:
         lines = erp.check_entry(session, shop, document)
         supplier = (document.supplier_name or document.supplier_code or shop.name)[:120]
         code = erp.receipt_code(session, shop, document.code)
-        receipt = receive.add_purchase_order(session, code, supplier, lines)
+        receipt = receive.add_purchase_order(session, code, supplier, lines, waybill_no=document.waybill_no)
         row = erp.keep(session, shop, ErpDocumentKind.ENTRY, document, receipt=receipt)
     return {"entryOrderId": str(row.receipt_id)}
 
@@ -157,9 +167,13 @@ def _expect(session: Session, shop: Shop, document: q.EntryOrder) -> dict[str, A
 def _come_back(session: Session, shop: Shop, document: q.ReturnOrder) -> dict[str, Any]:
     row = erp.known(session, shop, ErpDocumentKind.RETURN, document)
     if row is None:
-        erp.check_return(session, shop, document)
         went = erp.delivery(session, shop, document.order_code)
-        row = erp.keep(session, shop, ErpDocumentKind.RETURN, document, order=went)
+        lines = erp.check_return(session, shop, document, went)
+        code = erp.receipt_code(session, shop, document.code)
+        receipt = receive.add_purchase_order(
+            session, code, document.order_code[:120], lines, returned=True, waybill_no=document.waybill_no
+        )
+        row = erp.keep(session, shop, ErpDocumentKind.RETURN, document, receipt=receipt, order=went)
     return {"returnOrderId": str(row.id)}
 
 
