@@ -14,7 +14,7 @@ from tests.jobs.test_intake import WindowedShop, said
 from wms import gate_checks
 from wms.clock import now
 from wms.connectors import ConnectorError, ShopOrder
-from wms.jobs import gate, intake
+from wms.jobs import gate, intake, lanes
 from wms.models import GateCheck, Order, OrderState, Parcel, ParcelState, PrintJob, Shop, Verdict
 
 
@@ -127,6 +127,25 @@ def test_nobody_waits_for_a_slow_shop_and_its_late_answer_counts(of_shop: tuple[
             break
         threading.Event().wait(0.05)
     assert stands(floor, order_id) == "Stopped"
+
+
+def test_a_key_that_another_process_has_just_renewed_rests_nobody(of_shop: tuple[Floor, int, Asked]) -> None:
+    """The refused key is not the shop's any more: the next question goes with the new one."""
+    floor, order_id, shop = of_shop
+    shop.trouble = ConnectorError(permanent=True, reason="unauthorised", message="key")
+
+    class Renewed(Asked):
+        def read_order(self, shop_order_no: str) -> ShopOrder:
+            with floor.database.transaction(floor.actor()) as session:
+                held = session.execute(select(Shop)).scalar_one()
+                held.settings = {**held.settings, "access_token": "the newer one"}
+            assert shop.trouble is not None
+            raise shop.trouble
+
+    assert ask(floor, order_id, Renewed(shop.orders)).verdict is Verdict.UNKNOWN
+    assert lanes.paused(floor.database) == set()
+    assert ask(floor, order_id, shop).verdict is Verdict.UNKNOWN
+    assert len(lanes.paused(floor.database)) == 1, "refused with the key that stands"
 
 
 def test_a_key_that_is_refused_rests_the_shop_and_not_the_floor(of_shop: tuple[Floor, int, Asked]) -> None:

@@ -147,10 +147,17 @@ def went_well(session: Session, shop: Shop, connector: Connector) -> None:
 
 
 def failed(database: Database, shop: Shop, error: ConnectorError) -> None:
-    """Rest the shop's lane where the error concerns the whole shop (SHOP_WIDE); any other is its caller's."""
+    """Rest the shop's lane where the error concerns the whole shop (SHOP_WIDE); any other is its caller's.
+
+    Not when its settings are others by now: two processes may renew one key at once, and the later one is refused
+    with the key that the earlier one has already replaced.
+    """
     if error.reason not in SHOP_WIDE:
         return
     with database.transaction(Actor(shop.warehouse_id)) as session:
+        if session.get_one(Shop, shop.id).settings != shop.settings:
+            log.info("shop %s: %s, with settings that were replaced meanwhile", shop.code, error.reason)
+            return
         held = lane(session, shop)
         held.failures += 1
         hint_s = error.retry_after_s
