@@ -15,6 +15,7 @@ from tests.printers.fake_printer import FakePrinter, Mode
 from tests.printers.test_os_queue import Says
 from wms import labels, print_lease
 from wms.clock import now
+from wms.db import Database
 from wms.flows import printing
 from wms.jobs import print_queue
 from wms.models import Location, Printer, PrintJob, PrintState
@@ -184,6 +185,26 @@ def test_only_one_worker_has_a_printer(rows: Floor) -> None:
     assert not print_lease.lease(rows.database, rows.warehouse_id, printer_id, "second")
     print_lease.give_up(rows.database, rows.warehouse_id, printer_id, "first")
     assert print_lease.lease(rows.database, rows.warehouse_id, printer_id, "second")
+
+
+def test_a_job_of_very_many_copies_keeps_its_printer_as_long_as_it_may_take(
+    rows: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue(rows)
+    with rows.database.transaction(rows.actor()) as session:
+        session.execute(update(PrintJob).values(copies=200))
+    left: list[float] = []
+
+    def look(database: Database, work: print_lease.Work) -> print_lease.Said:
+        with database.reading() as session:
+            until = session.execute(select(Printer.leased_until).where(Printer.code == "LB1")).scalar_one()
+        assert until is not None
+        left.append((until - now()).total_seconds())
+        return print_lease.Said(PrintState.PRINTED, "", None, None, 1)
+
+    monkeypatch.setattr(print_queue, "carry_out", look)
+    work(rows)
+    assert left and left[0] > 200 * print_queue.PRINTING_EACH_S
 
 
 def _printer_id(rows: Rows) -> int:

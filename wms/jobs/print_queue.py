@@ -12,16 +12,18 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
-from printers.delivery import check_later, deliver
+from printers.delivery import PRINTING_EACH_S, check_later, deliver
 from printers.errors import PrinterError
 from printers.languages import LANGUAGES, Language
 from wms.clock import now
 from wms.db import Database
 from wms.models import PrintState
-from wms.print_lease import BAD_ADDRESS, Overtaken, Said, Work, begin, claim, give_up, lease, record
+from wms.print_lease import BAD_ADDRESS, LEASE, Overtaken, Said, Work, begin, claim, give_up, lease, record
 
 COMES_BACK = timedelta(minutes=3)
 """How long a printer that took a label and went away is waited for: a cable, a switch, a restart."""
+
+EACH_COPY = timedelta(seconds=PRINTING_EACH_S)
 
 log = logging.getLogger("wms.print_queue")
 
@@ -103,6 +105,11 @@ def serve_printer(
             if work is None:
                 break
             try:
+                # A job of very many copies takes longer than the usual lease: nobody else may begin meanwhile.
+                if work.copies > 1 and not lease(
+                    database, warehouse_id, printer_id, who, LEASE + EACH_COPY * work.copies
+                ):
+                    break
                 said = carry_out(database, work)
                 state = record(database, work, said)
             except Overtaken:
