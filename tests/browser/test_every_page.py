@@ -260,6 +260,11 @@ def test_packing_and_the_dock(inspector: Inspector) -> None:
     inspector.looks_at("packer", "/pack", "pack/weigh")
     house.hand("packer").press("/pack/weigh", weight_g="1250")
     inspector.looks_at("packer", "/pack", "pack/scan_tote")
+    moved = house.new_address()
+    inspector.looks_at("supervisor", f"/desk/orders/{moved}", "desk/order")
+    inspector.looks_at("supervisor", "/desk/orders?only=stopped", "desk/orders")
+    inspector.looks_at("supervisor", "/desk", "desk/today")
+    house.hand("supervisor").act(f"/desk/orders/{moved}/old-address")
     inspector.looks_at("packer", "/ship", "ship/choose")
     house.hands_over()
     manifest = house.manifest()
@@ -273,6 +278,7 @@ def test_packing_and_the_dock(inspector: Inspector) -> None:
 
 def test_goods_in_and_counts(inspector: Inspector) -> None:
     house, hand = inspector.house, inspector.house.hand("picker")
+    house.comes_back()
     inspector.looks_at("picker", "/receive", "receive/choose")
     hand.get("/receive")
     hand.scan("R-PO-0001")

@@ -191,7 +191,7 @@ def test_after_the_label_the_parcel_stays_until_a_supervisor_sends_it_to_the_new
     desk.get("/desk")
     desk.sees("desk/today", "Stopped by the shop 1")
     desk.get("/desk/orders", only="stopped")
-    desk.sees("desk/orders", "SO-1")
+    desk.sees("desk/orders", "SO-1", "The buyer changed the address of order SO-1")
     desk.get(f"/desk/orders/{order}")
     desk.sees(
         "desk/order", "The buyer changed the address", "深圳市", "广州市", "To the new address", "To the old address"

@@ -24,6 +24,7 @@ from wms.web.translate import say, say_refusal
 bp = Blueprint("orders", __name__)
 
 A_PAGE = 50
+TAKEN_BACK = N_("The buyer took pieces back after the label.")
 
 
 def _state(text: str) -> OrderState | None:
@@ -49,6 +50,7 @@ def show_list(session: Session, **_where: Any) -> Screen:
         "desk/orders.html",
         {
             "rows": rows[:A_PAGE],
+            "whys": {row[0].id: _why_stopped(session, row[0]) for row in rows[:A_PAGE]} if only == "stopped" else {},
             "more": len(rows) > A_PAGE,
             "page": number,
             "state": state,
@@ -59,6 +61,13 @@ def show_list(session: Session, **_where: Any) -> Screen:
             "open_states": board.OPEN,
         },
     )
+
+
+def _why_stopped(session: Session, order: Order) -> str:
+    if taken_back.asked(session, order):
+        return say(TAKEN_BACK)
+    stopped = gate_checks.stands(session, order)
+    return say_refusal(stopped) if stopped else ""
 
 
 @bp.get("/desk/orders")
