@@ -76,8 +76,10 @@ class Wire(asyncio.Protocol):
             head, _, body = bytes(self._read).partition(b"\r\n\r\n")
             self._answer.set_result((head, body, time.perf_counter()))
 
-    async def ask(self, method: str, path: str, headers: str, fields: dict[str, str] | None = None) -> Answer:
-        """Send one request and wait for its whole answer. Raises Lost."""
+    async def ask(
+        self, method: str, path: str, headers: str, fields: dict[str, str] | None = None, raw: bytes | None = None
+    ) -> Answer:
+        """Send one request, with form fields or a JSON body as it is, and wait for its whole answer. Raises Lost."""
         loop = asyncio.get_running_loop()
         transport = self._transport
         if transport is None or transport.is_closing():
@@ -87,8 +89,10 @@ class Wire(asyncio.Protocol):
             except OSError as error:  # TimeoutError is one as well
                 raise Lost(str(error) or "no connection in time") from error
             transport = self._transport = made
-        body = urlencode(fields or {}).encode()
-        form = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n"
+        body, kind = urlencode(fields or {}).encode(), "application/x-www-form-urlencoded"
+        if raw is not None:
+            body, kind = raw, "application/json"
+        form = f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
         head = (
             f"{method} {path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n{LIKE_A_BROWSER}"
             f"{'' if self.tls else PACKED}{headers}{form if method == 'POST' else ''}\r\n"

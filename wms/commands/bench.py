@@ -8,9 +8,9 @@ from typing import Protocol
 
 from wms.settings import Settings
 
-help = "measure this machine, or prove what it stands: scan, labels, camera, decode, chaos, idle"
+help = "measure this machine, or prove what it stands: scan, labels, hooks, camera, decode, chaos, idle"
 
-BENCHES = ("scan", "labels", "camera", "decode", "chaos", "idle")
+BENCHES = ("scan", "labels", "hooks", "camera", "decode", "chaos", "idle")
 
 
 class Bench(Protocol):
