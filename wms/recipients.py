@@ -44,12 +44,13 @@ def identity(to: Mapping[str, Any]) -> str:
 def is_another(ours: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
     """Whether a shop now says somebody or somewhere else.
 
-    A part that is masked is only compared where it can be read, and one that the shop no longer tells is no news:
-    shops mask more as time goes by.
+    A platform's code decides where there are two: it stands for name, phone and address together, while a virtual phone
+    number beside it may be another every day. A part that is masked is only compared where it can be read, and one that
+    the shop no longer tells is no news: shops mask more as time goes by.
     """
     before, after = str(ours.get("oaid") or ""), str(told.get("oaid") or "")
-    if before and after and before != after:
-        return True
+    if before and after:
+        return before != after
     return any(not _alike(_plain(ours.get(name)), _plain(told.get(name))) for name in _PARTS)
 
 

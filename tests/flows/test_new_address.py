@@ -325,6 +325,9 @@ def test_whatever_can_be_read_and_differs_is_another_address(one: Recipient, oth
         moved = replace(one, **{name: theirs})
         assert recipients.is_another(asdict(one), asdict(moved)) == (mine.casefold() != theirs.casefold())
     assert recipients.is_another(asdict(replace(one, oaid="A")), asdict(replace(one, oaid="B")))
+    assert not recipients.is_another(
+        asdict(replace(one, oaid="A")), asdict(replace(one, oaid="A", phone="1880001-123"))
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -120,8 +120,6 @@ class Platform:
     """(order, asked only): the money is asked for, or was given back."""
     held: Callable[[str], list[str]]
     """The waybill numbers that the shop has of the order."""
-    calls: Callable[[], int] = lambda: 0
-    faults: list[int] = field(default_factory=lambda: [0, 0])
 
 
 class Faults:
