@@ -171,6 +171,21 @@ def test_fewer_pieces_and_another_address_in_one_reading(stocked: Floor) -> None
 # ---------------------------------------------------------------- after the label
 
 
+def test_after_the_label_fewer_pieces_and_another_address_are_both_asked_about(stocked: Floor) -> None:
+    order = takes(stocked, said())
+    reach(stocked, order, "labelled")
+    told = said(to=NEW)
+    assert tells(stocked, replace(told, lines=(told.lines[0], replace(told.lines[1], cancelled=True)))) == "failed"
+    assert stops(stocked, order) == "AddressChanged"
+    desk = stocked.hand("supervisor")
+    desk.act(f"/desk/orders/{order}/take-out")
+    assert desk.feeling == "look", desk.text()
+    desk.act(f"/desk/orders/{order}/new-address")
+    assert desk.feeling == "done", desk.text()
+    assert (goes_to(stocked, order), stops(stocked, order), state(stocked, order)) == ("样例街 22 号", "", S.PACKING)
+    stocked.books_are_right()
+
+
 def test_after_the_label_the_parcel_stays_until_a_supervisor_sends_it_to_the_new_address(stocked: Floor) -> None:
     order = takes(stocked, said())
     parcel = reach(stocked, order, "labelled")

@@ -385,7 +385,8 @@ def test_the_shop_takes_one_line_back_and_the_rest_is_picked(stocked: Floor) -> 
     assert reads(stocked, LESS)[0] == "part"
     assert (promised(stocked, order), state(stocked, order)) == (3, OrderState.RELEASED)
     assert reads(stocked, LESS)[0] == "same"
-    assert reads(stocked, replace(LESS, buyer_note="hurry"))[0] == "too_late"
+    assert reads(stocked, replace(LESS, buyer_note="hurry"))[0] == "followed"
+    assert stocked.order_row(order).buyer_note == "hurry"
     assert line_of(stocked, order, "B2").cancelled_qty == 1
     stocked.books_are_right()
 

@@ -122,7 +122,7 @@ def take(session: Session, shop: Shop, order: ShopOrder) -> Decision:
             row.goods_sha256 = _fingerprint(order)  # it goes on as the carrier of the others, so its state cannot tell
     elif decision.fate in ("part", "followed"):
         assert row is not None
-        _follow(session, row, order)
+        follow(session, row, order)
         if _only_parts_differ(session, row, order):
             row.goods_sha256 = _fingerprint(order)  # whoever takes the parts out does so in this transaction
         else:
@@ -410,7 +410,7 @@ def _change(session: Session, row: Order, shop: Shop, order: ShopOrder, known: d
     journal.note(session, row, "changed_at_shop", "", row.state)
 
 
-def _follow(session: Session, row: Order, order: ShopOrder) -> None:
+def follow(session: Session, row: Order, order: ShopOrder) -> None:
     """Address and notes of an order under way; its parts and the order that carries it hear of them too."""
     row = locked(session, row.warehouse_id, row.id)
     if row.state not in recipients.FOLLOWS:

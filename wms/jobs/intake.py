@@ -234,6 +234,8 @@ def ask_supervisor(session: Session, shop: Shop, order: ShopOrder) -> None:
     """R29: what has its label stays here until a supervisor has decided."""
     row = take_in.order_row(session, shop, order.shop_order_no)
     parts = take_in.preview(session, shop.warehouse_id, shop, [order])[0].parts
+    if order.state in ("paid", "refunding"):
+        take_in.follow(session, row, order)  # the address may have been changed with it
     cancel.ask(session, row, parts or cancel.parts_of(session, row))
 
 
