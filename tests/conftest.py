@@ -9,9 +9,10 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 
 from wms import create_app, db
 from wms.db import Database
@@ -20,6 +21,19 @@ from wms.settings import Settings
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 SECRET = "a secret of the tests, " * 2
+_LOOKS = ("SELECT", "WITH", "BEGIN", "PRAGMA", "EXPLAIN")
+
+
+@event.listens_for(Engine, "before_cursor_execute")
+def _a_look_only_looks(
+    connection: Connection, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool
+) -> None:
+    """SQLite takes a lock or a change in a session that only looks; PostgreSQL refuses it. No test may need it."""
+    if connection.dialect.name == "sqlite" and connection.get_execution_options().get("reads"):
+        asked = getattr(getattr(context, "compiled", None), "statement", None)
+        locks = getattr(asked, "_for_update_arg", None) is not None
+        assert not locks, f"a look locks rows: {statement}"
+        assert statement.split(None, 1)[0].upper() in _LOOKS, f"a look writes: {statement}"
 
 
 def shared() -> Path:

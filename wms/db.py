@@ -81,7 +81,9 @@ class Database:
         else:
             self.engine = create_engine(url, pool_size=32, max_overflow=16, pool_pre_ping=True, query_cache_size=2000)
         self._write = sessionmaker(self.engine, expire_on_commit=False)
-        self._read = sessionmaker(self.engine.execution_options(reads=True), expire_on_commit=False, autoflush=False)
+        looking = self.engine.execution_options(reads=True, **({} if self.sqlite else {"postgresql_readonly": True}))
+        self._read = sessionmaker(looking, expire_on_commit=False, autoflush=False)
+        self._one_look = {"reads": True} if self.sqlite else {"isolation_level": "AUTOCOMMIT"}
 
     @contextmanager
     def transaction(self, actor: Actor | None = None) -> Iterator[Session]:
@@ -98,18 +100,27 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session that only looks: never holds the writer up, and what it changed is thrown away."""
+        """A session that only looks: never holds the writer up; a change is thrown away, or refused by PostgreSQL.
+
+        On PostgreSQL it ends with COMMIT: at each ROLLBACK psycopg throws its prepared statements away, and every
+        statement of the next scan is planned anew (docs/decisions/0026).
+        """
         with self._read() as session:
             try:
                 yield session
-            finally:
+            except BaseException:
                 session.expunge_all()  # rows read stay readable; a rollback would empty them
+                raise
+            session.expunge_all()
+            if self.sqlite:
                 session.rollback()
+            else:
+                session.commit()
 
     def look(self, statement: Executable, parameters: dict[str, Any]) -> Sequence[Any] | None:
         """The first row of one statement, without the price of a session (every request asks who it is)."""
         with self.engine.connect() as connection:
-            return connection.execution_options(reads=True).execute(statement, parameters).first()
+            return connection.execution_options(**self._one_look).execute(statement, parameters).first()
 
     def close(self) -> None:
         self.engine.dispose()

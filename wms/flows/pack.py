@@ -188,9 +188,9 @@ def bind_station(session: Session, device: Device, text: str) -> Station:
     return station
 
 
-def open_parcel(session: Session, warehouse_id: int, operator_id: int) -> Parcel | None:
-    """The parcel this packer has on the bench; a reload comes back to it."""
-    return session.execute(
+def open_parcel(session: Session, warehouse_id: int, operator_id: int, *, for_update: bool = False) -> Parcel | None:
+    """The parcel this packer has on the bench; a reload comes back to it. ``for_update`` where it will be changed."""
+    query = (
         select(Parcel)
         .where(
             Parcel.warehouse_id == warehouse_id,
@@ -199,8 +199,9 @@ def open_parcel(session: Session, warehouse_id: int, operator_id: int) -> Parcel
         )
         .order_by(Parcel.id.desc())
         .limit(1)
-        .with_for_update()
-        .execution_options(populate_existing=True)
+    )
+    return session.execute(
+        (query.with_for_update() if for_update else query).execution_options(populate_existing=True)
     ).scalar_one_or_none()
 
 
@@ -243,7 +244,7 @@ def scan(
 ) -> Parcel | None:
     """One scan at the bench: a tote or order opens a parcel, then every piece is verified."""
     warehouse_id = actor_of(session).warehouse_id
-    parcel = open_parcel(session, warehouse_id, operator_id)
+    parcel = open_parcel(session, warehouse_id, operator_id, for_update=True)
     if parcel is None:
         try:
             return start(session, operator_id, station, text, idle)

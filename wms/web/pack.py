@@ -129,7 +129,7 @@ def _ask_ahead(order_id: int, response: Response) -> Response:
 
 
 def _open(session: Session) -> Parcel:
-    parcel = pack.open_parcel(session, operator().warehouse_id, operator().id)
+    parcel = pack.open_parcel(session, operator().warehouse_id, operator().id, for_update=True)
     if parcel is None:
         pack.say_cancelled(session, operator().warehouse_id, operator().id)
         raise ChangedMeanwhile(what=term("The parcel"))
