@@ -94,21 +94,23 @@ def plan(session: Session, location: Location) -> Count:
     return count_requests.ask(session, location, "planned")
 
 
-def current(session: Session, warehouse_id: int, operator_id: int) -> Count | None:
-    return session.execute(
+def current(session: Session, warehouse_id: int, operator_id: int, *, for_update: bool = False) -> Count | None:
+    """The count this worker is at; ``for_update`` where it will be changed."""
+    query = (
         select(Count)
         .where(Count.warehouse_id == warehouse_id, Count.operator_id == operator_id, Count.state == C.COUNTING)
         .order_by(Count.id)
         .limit(1)
-        .with_for_update()
-        .execution_options(populate_existing=True)
+    )
+    return session.execute(
+        (query.with_for_update() if for_update else query).execution_options(populate_existing=True)
     ).scalar_one_or_none()
 
 
 def give_work(session: Session, operator_id: int, idle: timedelta) -> Count:
     """The count one already has, else the next planned one, a recount only for somebody else (R40)."""
     warehouse_id = actor_of(session).warehouse_id
-    if mine := current(session, warehouse_id, operator_id):
+    if mine := current(session, warehouse_id, operator_id, for_update=True):
         return mine
     count = session.execute(
         select(Count)

@@ -40,7 +40,7 @@ def show(session: Session, **_where: Any) -> Screen:
 
 
 def _mine(session: Session, count_id: int) -> Count:
-    current = count.current(session, operator().warehouse_id, operator().id)
+    current = count.current(session, operator().warehouse_id, operator().id, for_update=True)
     if current is None or current.id != count_id:
         raise ChangedMeanwhile(what=term("The count"))
     return current
